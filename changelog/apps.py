@@ -1,0 +1,9 @@
+"""Registers the app."""
+
+from django.apps import AppConfig
+
+
+class ChangelogConfig(AppConfig):
+    """What changed in CI."""
+
+    name = "changelog"

@@ -1,0 +1,111 @@
+"""Who may do what: one table of rights, one function per right, one row per page. Default: nobody.
+
+A page whose URL name has no row in PAGES does not exist for anyone (safety.md C2).
+"""
+
+import structlog
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404
+from django.template.response import TemplateResponse
+
+from ciduty.people.roles import CIDUTY_ROLES, Role
+
+log = structlog.get_logger(__name__)
+
+EVERYBODY = frozenset(Role)
+SIGNED_IN = EVERYBODY - {Role.PUBLIC}
+
+RIGHTS = {
+    "see public pages": EVERYBODY,
+    "see own things": SIGNED_IN,
+    "see the desk": CIDUTY_ROLES,
+    "see every loaner request": CIDUTY_ROLES | {Role.MANAGER},
+    "read staff words": CIDUTY_ROLES,
+    "ask for a sync": CIDUTY_ROLES,
+    "release words": CIDUTY_ROLES,
+    "manage people": frozenset({Role.LEAD}),
+}
+
+PAGES = {
+    "front_door": "see public pages",
+    "sign_in": "see public pages",
+    "sign_out": "see public pages",
+    "demo_sign_in": "see public pages",
+    "livez": "see public pages",
+    "readyz": "see public pages",
+    "healthz": "see public pages",
+    "styleguide": "see own things",
+    "loaner_requests": "see own things",
+    "loaner_request": "see own things",
+    "sync_now": "ask for a sync",
+    "release_words": "release words",
+    "people": "manage people",
+    "person": "manage people",
+    "add_person": "manage people",
+}
+
+
+def role_of(person) -> Role:
+    """Return the role of whoever asks; a stranger's is PUBLIC."""
+    return Role(person.role) if person.is_authenticated else Role.PUBLIC
+
+
+def may(person, right: str) -> bool:
+    """Answer whether this person has the right. Raises KeyError for a right that is not in the table."""
+    return role_of(person) in RIGHTS[right]
+
+
+def may_see_desk(person) -> bool:
+    """Answer whether the person works at the desk."""
+    return may(person, "see the desk")
+
+
+def may_see_every_loaner_request(person) -> bool:
+    """Answer whether the person sees other people's requests."""
+    return may(person, "see every loaner request")
+
+
+def may_read_staff_words(person) -> bool:
+    """Answer whether the person reads bugs that only staff groups may see (design.md, decision 3)."""
+    return may(person, "read staff words")
+
+
+def may_ask_for_sync(person) -> bool:
+    """Answer whether the person may press Sync now."""
+    return may(person, "ask for a sync")
+
+
+def may_release_words(person) -> bool:
+    """Answer whether the person may show the words of a bug again that was restricted once (safety.md F14)."""
+    return may(person, "release words")
+
+
+def may_manage_people(person) -> bool:
+    """Answer whether the person gives out roles and maps Bugzilla logins."""
+    return may(person, "manage people")
+
+
+class AccessMiddleware:
+    """Asks the table before any view runs."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        if request.user.is_authenticated or "Set-Cookie" in response.headers:
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    def process_view(self, request, view, args, kwargs):
+        """Let the view run, send a stranger to the sign-in page, or say who may."""
+        right = PAGES.get(request.resolver_match.view_name)
+        if right is None:
+            log.error("A page has no row in access.py and is refused.", page=request.resolver_match.view_name)
+            raise Http404
+        if may(request.user, right):
+            return None
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path() if request.method == "GET" else "/")
+        who = ", ".join(role.label for role in Role if role in RIGHTS[right])
+        return TemplateResponse(request, "403.html", {"who": who, "right": right}, status=403)

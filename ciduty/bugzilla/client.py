@@ -1,0 +1,319 @@
+"""The border to Bugzilla's REST API: frozen, validated values in, one of six failures out. The only importer of python-bugzilla.
+
+Rules: safety.md F6. Which bugs are asked for, and what becomes of them, is not decided here.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Protocol
+
+import bugzilla
+import requests
+from bugzilla.exceptions import BugzillaError, BugzillaHTTPError
+
+from ciduty.bugzilla import values
+from ciduty.bugzilla.errors import (
+    Auth,
+    BugzillaFailure,
+    NotVisible,
+    Rejected,
+    Throttled,
+    Unavailable,
+    Unknown,
+)
+from ciduty.bugzilla.session import BorderSession
+
+#: Error codes (bugzilla/README.md). 401 does not mean a bad key: the code decides.
+NO_SUCH_BUG = {100, 101, 102}
+NOT_SIGNED_IN = {300, 301, 305, 306, 410}
+RATE_LIMIT = 32000  # bugzilla.mozilla.org's; upstream uses it for other refusals of writes
+
+#: A server that cuts its answers without a mark does not cut them shorter than this.
+LEAST_CAP = 20
+PAGE = 1000
+IDS_AT_ONCE = 200  # the address stays under 8 KiB; bugzilla.mozilla.org answers 414 above
+SENTENCE = 300
+
+
+class Gate(Protocol):
+    """What stands before every call: the breaker of this address and key."""
+
+    def ask(self) -> None:
+        """Raise Throttled or Auth when nothing may be asked now."""
+
+    def failed(self, failure: BugzillaFailure) -> None:
+        """Learn from a failure."""
+
+    def answered(self) -> None:
+        """Learn that Bugzilla answered."""
+
+
+class OpenGate:
+    """No breaker: for the benchmark and for tests of the border alone."""
+
+    def ask(self):
+        """Let every call through."""
+
+    def failed(self, failure):
+        """Remember nothing."""
+
+    def answered(self):
+        """Remember nothing."""
+
+
+class Client:
+    """One Bugzilla, seen with one key. Builds the connection at the first call; not to be shared across a fork."""
+
+    def __init__(
+        self, address: str, key: str, *, key_in="header", login="", version="", gate: Gate | None = None, session=None
+    ):
+        """`version` is Bugzilla's, where it is known from an earlier day: python-bugzilla asks for it at every start."""
+        self.address = address.rstrip("/")  # a trailing slash silently drops python-bugzilla's /rest
+        self.login = login
+        self.session = session or BorderSession(key, key_in)
+        self.session.version = version
+        self._has_key = bool(key)
+        self._gate = gate or OpenGate()
+        self._rest = None
+
+    def __repr__(self):
+        return f"<Client of {self.address}>"
+
+    # --- signing in -------------------------------------------------------------------------------------------------
+
+    def signed_in_as(self) -> str:
+        """Return the login the key belongs to, proven by Bugzilla. Raises Auth when the key is not signed in.
+
+        https://bugzilla.readthedocs.io/en/latest/api/core/v1/user.html - `whoami` is 404 on 5.2, which also ignores the
+        key header and answers 200 as anonymous; there `can_login`, shown to signed-in callers only, is the proof.
+        """
+        if not self._has_key:
+            raise Auth("BUGZILLA_API_KEY is not set: make a key in Bugzilla's preferences and set it")
+        try:
+            return values.clean_line(str(self._get("whoami")["name"]), values.LOGIN).lower()
+        except KeyError:
+            raise Unavailable("Bugzilla's whoami answered without a name", reached=True) from None
+        except (Rejected, NotVisible) as refusal:
+            if getattr(refusal, "code", 0) not in {0, 32614}:
+                raise
+        return self._proven_by_can_login()
+
+    def _proven_by_can_login(self) -> str:
+        if not self.login:
+            raise Auth("this Bugzilla has no whoami (5.2): set BUGZILLA_LOGIN to the account of the key, to prove its sign-in")
+        users = self._get("user", {"names": self.login}).get("users")
+        if not isinstance(users, list) or not users or not isinstance(users[0], dict):
+            raise Unavailable("Bugzilla did not say who BUGZILLA_LOGIN is", reached=True)
+        if "can_login" not in users[0]:
+            raise Auth(
+                "Bugzilla does not take the key where it is sent and answers as to a stranger: "
+                "check the key, or set BUGZILLA_KEY_IN=query for a server that ignores the header"
+            )
+        return self.login.lower()
+
+    def flags_by_component(self, products: Iterable[str]) -> dict[tuple[str, str], set[str]]:
+        """Return, per existing (product, component), the names of its bug flags; unknown products are simply absent.
+
+        https://bugzilla.readthedocs.io/en/latest/api/core/v1/product.html#get-product
+        """
+        asked = {"names": list(products), "include_fields": "name,components.name,components.flag_types"}
+        found = {}
+        try:
+            for product in self._list(self._get("product", asked), "products"):
+                for component in product["components"]:
+                    flags = component.get("flag_types", {}).get("bug", [])
+                    found[product["name"], component["name"]] = {flag["name"] for flag in flags}
+        except (KeyError, TypeError, AttributeError):
+            raise Unavailable("Bugzilla's list of products makes no sense", reached=True) from None
+        return found
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def server_time(self) -> datetime:
+        """Return the time of Bugzilla's own database, aware and in UTC: the only clock a watermark may come from."""
+        return self._value(lambda: values.moment(self._get("time").get("db_time"), "db_time"), "its time")
+
+    def search(self, asked: dict, what: str) -> Iterator[list[dict]]:
+        """Yield pages of raw `{id, last_change_time, product, component}`, ordered by id, to their true end.
+
+        Each page starts with the last row of the one before: were that row missing, a bug left the list meanwhile, and
+        the search starts anew. Answers may be cut without a mark, so a short page is not the end (max_search_results).
+        """
+        offset, last, restarts = 0, None, 0
+        while True:
+            query = asked | {
+                "include_fields": "id,last_change_time,product,component",
+                "order": "bug_id",
+                "limit": PAGE,
+                "offset": offset,
+            }
+            rows = self._rows(query, what)
+            if last is not None and rows and rows[0]["id"] != last:
+                offset, last, restarts = 0, None, restarts + 1
+                if restarts > 3:
+                    raise Unavailable(f"the list of {what} changes faster than it can be read", reached=True)
+                continue
+            fresh = rows if last is None else rows[1:]
+            if fresh:
+                yield fresh
+            if not fresh or len(rows) < LEAST_CAP:
+                return
+            offset, last = offset + len(fresh) - (0 if last is not None else 1), rows[-1]["id"]
+
+    def _rows(self, query: dict, what: str) -> list[dict]:
+        rows = self._list(self._call(what, lambda: self._backend().bug_search(query)), "bugs")
+        for row in rows:
+            self._value(lambda row=row: values.number(row.get("id"), "id"), what)
+        return rows
+
+    def bugs(self, ids: Iterable[int]) -> dict[int, dict]:
+        """Return raw bugs by id, at most IDS_AT_ONCE asked; those that are missing or hidden are absent.
+
+        Raw, so that one malformed bug can be set aside alone: `values.bug` validates each.
+        """
+        wanted = list(ids)
+        query = {"id": ",".join(map(str, wanted)), "include_fields": values.BUG_FIELDS, "limit": len(wanted)}
+        rows = self._list(self._call(f"{len(wanted)} bugs", lambda: self._backend().bug_search(query)), "bugs")
+        asked = set(wanted)
+        return {row["id"]: row for row in rows if isinstance(row.get("id"), int) and row["id"] in asked}
+
+    def bug(self, bug_id: int) -> dict:
+        """Return one raw bug, read from Bugzilla's primary. Raises NotVisible when it is hidden or does not exist."""
+        asked = {"include_fields": values.BUG_FIELDS}
+        rows = self._list(self._call(f"bug {bug_id}", lambda: self._backend().bug_get(bug_id, None, asked)), "bugs")
+        for row in rows:
+            if row.get("id") == bug_id:
+                return row
+        raise NotVisible(f"Bugzilla does not show bug {bug_id}")
+
+    def comments(self, bug_id: int) -> list[values.Comment]:
+        """Return who commented when, without the words and without private comments, oldest first.
+
+        https://bugzilla.readthedocs.io/en/latest/api/core/v1/comment.html
+        """
+        asked = {"include_fields": "id,count,creator,creation_time,time,is_private"}
+        answer = self._call(f"comments of bug {bug_id}", lambda: self._backend().bug_comments([bug_id], asked))
+
+        def read():
+            raw = answer["bugs"][str(bug_id)]["comments"]
+            return [comment for comment in map(values.comment, raw) if comment]
+
+        return sorted(self._value(read, f"comments of bug {bug_id}"), key=lambda comment: comment.at)
+
+    def history(self, bug_id: int) -> list[values.FieldChange]:
+        """Return the changes of a bug's fields, oldest first; changes of one person in one second come folded together."""
+        answer = self._call(f"history of bug {bug_id}", lambda: self._backend().bug_history([bug_id], {}))
+
+        def read():
+            entries = [entry for bug in answer["bugs"] if bug["id"] == bug_id for entry in bug["history"]]
+            return [change for entry in entries for change in values.field_changes(entry)]
+
+        return sorted(self._value(read, f"history of bug {bug_id}"), key=lambda change: change.at)
+
+    # --- the call itself ----------------------------------------------------------------------------------------------
+
+    def _backend(self):
+        if self._rest is None:
+            self.session.version_address = f"{self.address}/rest/version"
+            client = bugzilla.Bugzilla(url=None, use_creds=False, force_rest=True, requests_session=self.session)
+            client.connect(self.address)
+            if not client.is_rest():
+                raise Unavailable("python-bugzilla did not choose the REST API")
+            # The backend answers with raw dictionaries; the Bug objects above it copy each one and refresh themselves.
+            self._rest = client._backend
+        return self._rest
+
+    def _get(self, path: str, params: dict | None = None) -> dict:
+        """Ask what python-bugzilla has no call for, through the same session and rules."""
+
+        def ask():
+            response = self.session.get(f"{self.address}/rest/{path}", params=params)
+            answer = json.loads(response.content)
+            if isinstance(answer, dict) and answer.get("error"):
+                raise BugzillaError(str(answer.get("message", "")), code=answer.get("code"))
+            if response.status_code != 200:
+                raise BugzillaHTTPError("", response=response)
+            return answer
+
+        answer = self._call(path, ask)
+        if not isinstance(answer, dict):
+            raise Unavailable(f"Bugzilla's answer about {path} makes no sense", reached=True)
+        return answer
+
+    def _call(self, what: str, ask, write: bool = False):
+        self._gate.ask()
+        self.session.failure = None
+        failure = None
+        try:
+            answer = ask()
+        except Exception as error:  # python-bugzilla lets four families through, and KeyError and TypeError besides
+            failure = self._translate(error, what)
+        if failure is not None:  # raised here, so that no chained traceback holds an address with the key
+            if write and isinstance(failure, Unavailable):
+                failure = Unknown(f"{failure}; whether the write was applied is not known")
+            self._gate.failed(failure)
+            raise failure
+        self._gate.answered()
+        return answer
+
+    def _translate(self, error: Exception, what: str) -> BugzillaFailure:
+        if self.session.failure is not None:
+            return self.session.failure
+        if isinstance(error, BugzillaFailure):
+            return error
+        if isinstance(error, BugzillaError):
+            return _refusal(error, what)
+        if isinstance(error, BugzillaHTTPError):
+            return _http_failure(error, what)
+        if isinstance(error, (json.JSONDecodeError, requests.JSONDecodeError)):
+            return Unavailable(_not_json(error.doc), reached=True)
+        return Unavailable(f"Bugzilla's answer about {what} makes no sense ({type(error).__name__})", reached=True)
+
+    def _list(self, answer: dict, name: str) -> list[dict]:
+        rows = answer.get(name) if isinstance(answer, dict) else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise Unavailable(f"Bugzilla's answer has no list of {name}: is BUGZILLA_URL a Bugzilla?", reached=True)
+        return rows
+
+    def _value(self, read, what: str):
+        try:
+            return read()
+        except values.Malformed as problem:
+            raise Unavailable(f"Bugzilla's answer about {what} makes no sense: {problem}", reached=True) from None
+        except (KeyError, TypeError, AttributeError, IndexError):
+            raise Unavailable(f"Bugzilla's answer about {what} makes no sense", reached=True) from None
+
+
+def _not_json(body: str) -> str:
+    start = body.lstrip()[:200].lower()
+    if not start:
+        return "Bugzilla answered with an empty page (its database may be down)"
+    if start.startswith("<"):
+        return "Bugzilla answered with a web page instead of data: is BUGZILLA_URL the address of a Bugzilla?"
+    return "Bugzilla's answer is no JSON or was cut off"
+
+
+def _refusal(error: BugzillaError, what: str) -> BugzillaFailure:
+    try:
+        code = int(error.code)
+    except (TypeError, ValueError):
+        code = 0
+    words = values.clean_line(str(error.args[0] if error.args else ""), SENTENCE)
+    if code in NO_SUCH_BUG:
+        return NotVisible(f"Bugzilla does not show {what} (code {code})")
+    if code in NOT_SIGNED_IN:
+        return Auth(f"Bugzilla does not accept the key (code {code}): check BUGZILLA_API_KEY")
+    if code == RATE_LIMIT:
+        return Throttled("Bugzilla limits our rate (code 32000)")
+    return Rejected(f"Bugzilla refused {what} (code {code}): {words}", code)
+
+
+def _http_failure(error: BugzillaHTTPError, what: str) -> BugzillaFailure:
+    response = error.response
+    status = response.status_code if response is not None else 0
+    if status == 429:
+        return Throttled("Bugzilla limits our rate (HTTP 429)")
+    if status == 404:
+        return Unavailable("Bugzilla's API is not at this address (HTTP 404): check BUGZILLA_URL", reached=True)
+    return Unavailable(f"Bugzilla answered HTTP {status} when asked for {what}", reached=True)

@@ -1,0 +1,81 @@
+"""Turns a bug's comments and history into events: who acted when, in the terms of a clock. Keeps no words."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ciduty.bugzilla import values
+from ciduty.bugzilla.models import ActorKind, BugEvent, EventKind
+
+#: History writes flags as `needinfo?(somebody@example.com)`, several in one entry, folded per second.
+_NEEDINFO = re.compile(r"\bneedinfo\?(?:\(([^()\s]*)\))?")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Who is who, as Bugzilla logins in lower case."""
+
+    ciduty: frozenset[str]
+    bot: str
+
+    def kind(self, login: str, requester: str) -> ActorKind:
+        """Return what somebody is to a request; the requester stays one even where CiDuty asks for itself."""
+        if login == self.bot:
+            return ActorKind.BOT
+        if login == requester:
+            return ActorKind.REQUESTER
+        return ActorKind.CIDUTY if login in self.ciduty else ActorKind.OTHER
+
+
+def events(
+    bug: values.Bug,
+    comments: Iterable[values.Comment],
+    history: Iterable[values.FieldChange],
+    roles: Roles,
+    restricted: bool,
+) -> list[BugEvent]:
+    """Return the unsaved events of a bug, oldest first. For a restricted bug they hold no login."""
+    found = [_event(bug, EventKind.COMMENT, comment.by, comment.at) for comment in comments if comment.number > 0]
+    for change in history:
+        found += _of_change(bug, change)
+    found += _of_present_flags(bug, found)
+    for event in found:
+        event.by_kind = roles.kind(event.by, bug.creator)
+        event.asks_requester = bool(bug.creator) and event.needinfo_of == bug.creator
+        if restricted:
+            event.by = event.needinfo_of = ""
+    return sorted(found, key=lambda event: event.at)
+
+
+def _event(bug, kind, by, at, needinfo_of="") -> BugEvent:
+    return BugEvent(bug_id=bug.id, kind=kind, by=by, at=at, needinfo_of=needinfo_of)
+
+
+def _of_change(bug: values.Bug, change: values.FieldChange) -> list[BugEvent]:
+    if change.field == "assigned_to":
+        taken = change.added and not change.added.lower().startswith("nobody@")
+        return [_event(bug, EventKind.ASSIGNED, change.by, change.at)] if taken else []
+    if change.field in {"status", "bug_status"}:
+        closed = change.added in {"RESOLVED", "VERIFIED", "CLOSED"}
+        was_closed = change.removed in {"RESOLVED", "VERIFIED", "CLOSED"}
+        if closed and not was_closed:
+            return [_event(bug, EventKind.CLOSED, change.by, change.at)]
+        return [_event(bug, EventKind.REOPENED, change.by, change.at)] if was_closed and not closed else []
+    if change.field == "flagtypes.name":
+        asked = _NEEDINFO.findall(change.added)
+        cleared = _NEEDINFO.findall(change.removed)
+        return [
+            *(_event(bug, EventKind.NEEDINFO_CLEARED, change.by, change.at, login.lower()) for login in cleared),
+            *(_event(bug, EventKind.NEEDINFO_SET, change.by, change.at, login.lower()) for login in asked),
+        ]
+    return []
+
+
+def _of_present_flags(bug: values.Bug, found: list[BugEvent]) -> list[BugEvent]:
+    """A flag set while the bug was filed stands in no history."""
+    told = {(event.needinfo_of, event.at) for event in found if event.kind == EventKind.NEEDINFO_SET}
+    return [
+        _event(bug, EventKind.NEEDINFO_SET, flag.setter, flag.created_at, flag.requestee)
+        for flag in bug.flags
+        if flag.name == "needinfo" and flag.status == "?" and (flag.requestee, flag.created_at) not in told
+    ]

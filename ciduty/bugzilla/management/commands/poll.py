@@ -1,0 +1,49 @@
+"""`manage.py poll`: one full Bugzilla cycle now."""
+
+import time
+
+from django.core.management.base import BaseCommand, CommandError
+
+from ciduty.bugzilla import breaker, poll
+from ciduty.bugzilla.models import Cycle, CycleOutcome, Quarantine
+
+WAIT_FOR_ANOTHER = 30  # seconds
+
+
+class Command(BaseCommand):
+    """Poll Bugzilla once, say what was read, changed and hidden; exit 1 with one line when it could not."""
+
+    help = "Run one full Bugzilla cycle now; exit 1 with one clear line when it could not."
+    requires_system_checks = []
+
+    def handle(self, *args, **options):
+        """Run the cycle and print its line."""
+        try:
+            cycle = self._poll()
+        except poll.NotConfigured as problem:
+            raise CommandError(str(problem)) from None
+        if cycle is None:
+            raise CommandError(f"Another process has been polling for {WAIT_FOR_ANOTHER} s; nothing was done here.")
+        if cycle.outcome == CycleOutcome.FAILED:
+            raise CommandError(f"Bugzilla was not read: {cycle.problem}. Nothing earlier was lost.")
+        self._report(cycle)
+
+    def _poll(self) -> Cycle | None:
+        for _ in range(WAIT_FOR_ANOTHER):
+            cycle = poll.poll()
+            if cycle is not None:
+                return cycle
+            time.sleep(1)
+        return None
+
+    def _report(self, cycle: Cycle) -> None:
+        row = breaker.current_connection()
+        seconds = (cycle.finished_at - cycle.started_at).total_seconds()
+        self.stdout.write(
+            f"Read {cycle.read} bugs ({cycle.changed} new or changed, {cycle.hidden} hidden, {cycle.quarantined} set aside) "
+            f"in {cycle.requests} requests and {seconds:.1f} s, as {row.login} on Bugzilla {row.version or '(version not said)'}."
+        )
+        for aside in Quarantine.objects.order_by("bug_id")[:20]:
+            self.stdout.write(f"Set aside: bug {aside.bug_id}, {aside.problem}; tried {aside.tries} times.")
+        for warning in row.warnings:
+            self.stdout.write(f"Check the settings: {warning}")

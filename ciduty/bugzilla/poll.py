@@ -1,0 +1,248 @@
+"""One poll of Bugzilla, from the server's time to the watermark (safety.md F1). How a call fails is the client's matter.
+
+The watermark moves only when every bug of the cycle is stored or set aside; a cycle that was cut off is done again.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.db import models, transaction
+
+from ciduty import clock, leases
+from ciduty.bugzilla import breaker, conversation, mirror
+from ciduty.bugzilla.client import Client
+from ciduty.bugzilla.errors import Auth, BugzillaFailure, Unavailable
+from ciduty.bugzilla.models import (
+    Bug,
+    BugEvent,
+    Connection,
+    Cycle,
+    CycleOutcome,
+    Quarantine,
+    Source,
+    TrackedId,
+    Visibility,
+)
+from ciduty.bugzilla.reading import Reader
+from ciduty.bugzilla.scope import OVERLAP, Scope
+from ciduty.bugzilla.values import Bug as BugRead
+from ciduty.people.models import ciduty_logins
+
+log = structlog.get_logger(__name__)
+
+SIGN_IN_PROOF_HOLDS = timedelta(days=1)
+RECONCILE_EVERY = timedelta(hours=1)
+#: One call may take 60 s; a cycle renews its lease after each.
+LEASE = timedelta(minutes=2)
+KEEP_CYCLES = timedelta(days=2)
+
+#: What jobs do with news: each is called after every cycle, safe to call twice, and reads the mirror, never the network.
+followers: list[Callable[[], None]] = []
+
+
+class NotConfigured(RuntimeError):
+    """There is no Bugzilla to poll."""
+
+
+def new_client(row: Connection) -> Client:
+    """Return a client of the configured Bugzilla behind its breaker."""
+    return Client(
+        settings.BUGZILLA_URL,
+        settings.BUGZILLA_API_KEY,
+        key_in=settings.BUGZILLA_KEY_IN,
+        login=settings.BUGZILLA_LOGIN or next(iter(sorted(settings.CIDUTY_BUGZILLA_STAFF)), ""),
+        version=row.version,
+        gate=breaker.Breaker(row),
+    )
+
+
+def current_source() -> Source:
+    """Return how far the configured Bugzilla was read for the configured scope."""
+    source, _ = Source.objects.get_or_create(address=settings.BUGZILLA_URL, scope=Scope.configured().fingerprint())
+    return source
+
+
+def poll() -> Cycle | None:
+    """Run one cycle now and return it, or None when another process is at it. Raises NotConfigured without an address."""
+    if not settings.BUGZILLA_URL:
+        raise NotConfigured("Bugzilla is not configured: set BUGZILLA_URL and BUGZILLA_API_KEY (see .env.example).")
+    held = leases.take("poll bugzilla", LEASE)
+    if held is None:
+        return None
+    try:
+        cycle = _Poll(held).run()
+    finally:
+        held.release()
+    for follow in followers:
+        follow()
+    return cycle
+
+
+def poll_if_due(late_by: timedelta = timedelta()) -> Cycle | None:
+    """Run a cycle when its time has come, or somebody asked for one; `late_by` leaves room for others to do it first."""
+    if not settings.BUGZILLA_URL:
+        return None
+    source, moment = current_source(), clock.now()
+    last = source.cycles.order_by("-started_at").values_list("started_at", flat=True).first()
+    if last is not None:
+        due = last + timedelta(seconds=settings.BUGZILLA_POLL_SECONDS)
+        if source.wanted_at and source.wanted_at > last:
+            due = source.wanted_at
+        if moment < due + late_by:
+            return None
+    return poll()
+
+
+def want_sync() -> None:
+    """Write down that somebody wants a cycle now; whoever polls next sees it."""
+    source = current_source()
+    Source.objects.filter(pk=source.pk).update(wanted_at=clock.now())
+
+
+@dataclass
+class _Poll:
+    """One cycle at work."""
+
+    held: leases.Held
+
+    def run(self) -> Cycle:
+        moment = clock.now()
+        self.scope = Scope.configured()
+        self.source = current_source()
+        self.connection = breaker.current_connection()
+        self.client = new_client(self.connection)
+        self.tally = mirror.Tally()
+        self.roles = None
+        Cycle.objects.filter(source=self.source, outcome=CycleOutcome.RUNNING).update(
+            outcome=CycleOutcome.FAILED, problem="The process that polled ended in the middle.", finished_at=moment
+        )
+        self.cycle = Cycle.objects.create(source=self.source, started_at=moment)
+        problem = ""
+        try:
+            self._read_everything(moment)
+        except BugzillaFailure as failure:
+            problem = str(failure)
+        self._close(problem)
+        return self.cycle
+
+    def _read_everything(self, moment: datetime) -> None:
+        self._prove_sign_in(moment)
+        server_time = self.client.server_time()
+        self.reading = mirror.Reading(moment, server_time)
+        self.roles = conversation.Roles(ciduty_logins(), self.connection.login)
+        reconciled = self._reconcile_is_due(moment)
+        known_hidden = Bug.objects.exclude(not_visible_since=None).values_list("pk", flat=True)
+        reader = Reader(self.client, known_hidden)
+        for batch in reader.batches(self._ids_to_read(server_time, reconciled)):
+            mirror.store(list(batch.found.values()), self.reading, self.tally)
+            mirror.hide(batch.not_visible, self.reading, self.tally)
+            for bug_id, problem in batch.unreadable.items():
+                mirror.set_aside(bug_id, problem, moment, self.tally)
+            self._read_conversations(batch.found.values())
+            self.held.renew()
+        self._move_watermark(server_time, reconciled)
+
+    def _prove_sign_in(self, moment: datetime) -> None:
+        """Prove that the key is signed in and that flag and components exist: daily, and after a failed sign-in."""
+        row = self.connection
+        if row.checked_at and moment - row.checked_at < SIGN_IN_PROOF_HOLDS and row.warnings_scope == self.source.scope:
+            return
+        try:
+            login = self.client.signed_in_as()
+        except Auth as failure:
+            self._block_unless_blocked(failure)
+            raise
+        flags = self.client.flags_by_component(self.scope.products)
+        row.refresh_from_db()
+        if not set(flags) & self.scope.components:
+            raise Unavailable(
+                "Bugzilla shows this key none of the configured components: check CIDUTY_COMPONENTS and CIDUTY_LOANER_COMPONENTS",
+                reached=True,
+            )
+        row.login, row.checked_at, row.version = login, moment, self.client.session.version
+        row.warnings, row.warnings_scope = self.scope.warnings(flags), self.source.scope
+        row.save()
+
+    def _block_unless_blocked(self, failure: Auth) -> None:
+        """A sign-in that fails without an error code (5.2 answers as to a stranger) blocks like a bad key does."""
+        self.connection.refresh_from_db()
+        if settings.BUGZILLA_API_KEY and self.connection.blocked_until is None:
+            breaker.Breaker(self.connection).failed(failure)
+
+    def _reconcile_is_due(self, moment: datetime) -> bool:
+        last = self.source.reconciled_at
+        return last is None or moment - last >= RECONCILE_EVERY
+
+    def _ids_to_read(self, server_time: datetime, everything: bool) -> set[int]:
+        since = self.source.watermark - OVERLAP if self.source.watermark else None
+        unread = models.Q(read_server_time=None)
+        again = Bug.objects.all() if everything else Bug.objects.active() | Bug.objects.filter(unread)
+        wanted = set(again.values_list("pk", flat=True))
+        wanted |= set(Quarantine.objects.values_list("bug_id", flat=True))
+        wanted |= set(TrackedId.objects.values_list("bug_id", flat=True))
+        wanted |= {bug_id for bug_id, _ in self.scope.ids(self.client, since)}
+        self.held.renew()
+        return wanted
+
+    def _read_conversations(self, bugs: Iterable[BugRead]) -> None:
+        requests = {bug.id: bug for bug in bugs if bug.is_open}
+        rows = Bug.objects.filter(pk__in=requests, is_loaner_request=True)
+        for row in rows:
+            bug = requests[row.pk]
+            settled = row.conversation_read_at and bug.changed_at + OVERLAP < row.conversation_read_at
+            if not settled:
+                self._read_conversation(row, bug)
+                self.held.renew()
+
+    def _read_conversation(self, row: Bug, bug: BugRead) -> None:
+        try:
+            untouched = bug.changed_at == bug.created_at
+            comments = [] if untouched else self.client.comments(bug.id)
+            history = [] if untouched else self.client.history(bug.id)
+        except BugzillaFailure as failure:
+            if isinstance(failure, Unavailable) and not failure.reached:
+                raise
+            self.client.server_time()  # raises when the server is unwell rather than this bug
+            mirror.set_aside(bug.id, f"its conversation could not be read: {failure}", self.reading.at, self.tally)
+            return
+        restricted = row.visibility == Visibility.RESTRICTED
+        events = conversation.events(bug, comments, history, self.roles, restricted)
+        with transaction.atomic():
+            before = list(row.events.values_list("kind", "at", "by_kind"))
+            if before != [(event.kind, event.at, event.by_kind) for event in events]:
+                row.events.all().delete()
+                BugEvent.objects.bulk_create(events)
+                row.stamp = mirror.next_stamp()
+            row.conversation_read_at = self.reading.server_time
+            row.save(update_fields=["conversation_read_at", "stamp"])
+
+    def _move_watermark(self, server_time: datetime, reconciled: bool) -> None:
+        with transaction.atomic():
+            self.held.renew()  # raises LeaseLost: a cycle that slept past its lease writes no watermark
+            source = Source.objects.select_for_update().get(pk=self.source.pk)
+            source.watermark = server_time
+            source.last_done_at = clock.now()
+            if reconciled:
+                source.reconciled_at = self.reading.at
+            source.save()
+            self.cycle.outcome = CycleOutcome.DONE
+            self.cycle.save()
+
+    def _close(self, problem: str) -> None:
+        cycle, tally = self.cycle, self.tally
+        cycle.finished_at = clock.now()
+        cycle.requests = self.client.session.calls
+        cycle.read, cycle.changed, cycle.hidden = tally.read, tally.changed, tally.hidden
+        cycle.quarantined = len(tally.set_aside)
+        if problem:
+            cycle.outcome, cycle.problem = CycleOutcome.FAILED, problem[:300]
+            log.warning("Poll cycle failed.", problem=problem, requests=cycle.requests)
+        else:
+            log.info("Poll cycle done.", read=cycle.read, changed=cycle.changed, hidden=cycle.hidden, requests=cycle.requests)
+        cycle.save()
+        Cycle.objects.filter(source=self.source, started_at__lt=cycle.started_at - KEEP_CYCLES).delete()
+
+

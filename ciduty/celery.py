@@ -1,0 +1,24 @@
+"""The Celery application and the beat table: what runs how often, and why that often. Decides nothing: rows do."""
+
+import os
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ciduty.settings")
+
+app = Celery("ciduty")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(lambda: settings.INSTALLED_APPS)
+
+
+@app.on_after_configure.connect
+def _beat_table(sender, **_):
+    sender.conf.beat_schedule = {
+        # Looks whether a poll is due or asked for; the poll itself keeps to BUGZILLA_POLL_SECONDS.
+        "poll Bugzilla when due": {
+            "task": "ciduty.bugzilla.tasks.poll_if_due",
+            "schedule": min(15, settings.BUGZILLA_POLL_SECONDS),
+            "options": {"expires": 60, "queue": "sync"},
+        },
+    }

@@ -1,0 +1,1 @@
+"""The demo world; top of the arrows: it may see everything and nobody imports it."""

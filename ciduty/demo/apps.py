@@ -1,0 +1,9 @@
+"""Registers the app."""
+
+from django.apps import AppConfig
+
+
+class DemoConfig(AppConfig):
+    """The demo world."""
+
+    name = "ciduty.demo"

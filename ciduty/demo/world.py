@@ -1,0 +1,34 @@
+"""The demo's people, one for each role, named by it. Their bugs stand in the sandbox Bugzilla."""
+
+from django.db import transaction
+
+from ciduty.people.models import BugzillaLogin, Person
+from ciduty.people.roles import Role
+
+#: The password of every demo account; the sign-in page offers them with one click anyway.
+PASSWORD = "demo-ciduty"
+
+
+class NotEmpty(RuntimeError):
+    """The database holds something that is not the demo's."""
+
+
+@transaction.atomic
+def load() -> bool:
+    """Load the demo's people into an empty database; returns False when they are there already.
+
+    Raises NotEmpty when other people are.
+    """
+    names = {role.value for role in Role if role != Role.PUBLIC}
+    there = set(Person.objects.values_list("username", flat=True))
+    if there - names:
+        raise NotEmpty("This database has people of its own; the demo world is only for an empty one.")
+    if there == names:
+        return False
+    for role in Role:
+        if role != Role.PUBLIC and role.value not in there:
+            person = Person(username=role.value, name=f"Demo {role.value}", email=f"{role.value}@example.com", role=role)
+            person.set_password(PASSWORD)
+            person.save()
+            BugzillaLogin.objects.create(person=person, login=f"{role.value}@example.com")
+    return True

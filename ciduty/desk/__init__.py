@@ -1,0 +1,1 @@
+"""The registries that pages draw from, the desk and the front door."""

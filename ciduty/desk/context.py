@@ -1,0 +1,43 @@
+"""What every page's frame shows: who is signed in, where they may go, the time, the demo's switcher."""
+
+from django.conf import settings
+from django.urls import reverse
+
+from ciduty import __version__, access, clock
+from ciduty.people.roles import Role
+
+
+def page_frame(request):
+    """Return the frame of a page. The moment is asked once per request and is the one its view used."""
+    person = getattr(request, "user", None)
+    if person is None:
+        return {}
+    return {
+        "now": moment_of(request),
+        "team": settings.CIDUTY_TEAM,
+        "channel": settings.CIDUTY_CHANNEL,
+        "version": __version__,
+        "bugzilla_url": settings.BUGZILLA_URL,
+        "role": access.role_of(person),
+        "navigation": _navigation(request, person),
+        "may_ask_for_sync": access.may_ask_for_sync(person),
+        "may_read_staff_words": access.may_read_staff_words(person),
+        "demo_roles": [role for role in Role if role != Role.PUBLIC] if settings.DEMO else [],
+    }
+
+
+def moment_of(request):
+    """Return the moment of this request: every rule and every figure on one page uses the same one."""
+    if not hasattr(request, "moment"):
+        request.moment = clock.now()
+    return request.moment
+
+
+def _navigation(request, person):
+    pages = [("Desk" if access.may_see_desk(person) else "Home", "front_door")]
+    if person.is_authenticated:
+        pages.append(("Loaner requests", "loaner_requests"))
+    if access.may_manage_people(person):
+        pages.append(("People", "people"))
+    links = [(label, reverse(name)) for label, name in pages]
+    return [(label, address, request.path == address or (address != "/" and request.path.startswith(address))) for label, address in links]

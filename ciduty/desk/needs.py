@@ -1,0 +1,37 @@
+"""The registry of what needs CiDuty: each job's `needs.py` is found by name and says what waits. No job is imported here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from importlib.util import find_spec
+
+from django.apps import apps
+
+
+@dataclass(frozen=True)
+class Section:
+    """One list on the desk: a template that draws the rows, and how many there are in all."""
+
+    title: str
+    template: str
+    rows: list
+    total: int
+    more_at: str
+
+
+def sections(at: datetime) -> Iterable[Section]:
+    """Return every job's list of what waits for CiDuty at a moment, in the order of INSTALLED_APPS."""
+    return [module.section(at) for module in _modules("needs")]
+
+
+def counts(at: datetime) -> list[tuple[str, int]]:
+    """Return every job's figures for the front door: counts, no names."""
+    return [count for module in _modules("needs") for count in module.counts(at)]
+
+
+def _modules(name: str):
+    for config in apps.get_app_configs():
+        path = f"{config.name}.{name}"
+        if config.name != __package__ and find_spec(path):
+            yield import_module(path)

@@ -1,0 +1,79 @@
+"""The front door for strangers, the desk for duty, the error pages and the health pages."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from ciduty import access, clock
+from ciduty.bugzilla.models import Visibility
+from ciduty.desk import needs
+from ciduty.desk.context import moment_of
+from ciduty.desk.freshness import freshness
+
+
+@require_safe
+def front_door(request):
+    """Show the desk to CiDuty, their own things first to others, and counts without names to strangers."""
+    at = moment_of(request)
+    if access.may_see_desk(request.user):
+        part = "desk/_sections.html" if request.htmx else "desk/desk.html"
+        return render(request, part, {"sections": needs.sections(at), "freshness": freshness(at)})
+    if request.user.is_authenticated:
+        return redirect("loaner_requests")
+    return render(request, "desk/front_door.html", {"counts": needs.counts(at), "freshness": freshness(at)})
+
+
+@require_safe
+def styleguide(request):
+    """Show type, spacing, state colours and every component on one page."""
+    samples = {"earlier": moment_of(request) - timedelta(hours=2), "length": timedelta(hours=2, minutes=5)}
+    return render(request, "desk/styleguide.html", samples | {"visibilities": Visibility})
+
+
+@require_safe
+def livez(request):
+    """Answer that this process runs."""
+    return JsonResponse({"alive": True})
+
+
+@require_safe
+def readyz(request):
+    """Answer 200 when the database answers, 503 when it does not."""
+    try:
+        clock.now()
+    except DatabaseError:
+        return JsonResponse({"ready": False, "why": "The database does not answer."}, status=503)
+    return JsonResponse({"ready": True})
+
+
+@require_safe
+def healthz(request):
+    """Answer how old the last poll is, and 503 when Bugzilla has been silent for three polls."""
+    state = freshness(moment_of(request))
+    age = (moment_of(request) - state.heard_at).total_seconds() if state.heard_at else None
+    answer = {"bugzilla": {"silent": state.silent, "seconds_since_last_poll": age, "blocked": bool(state.blocked)}}
+    return JsonResponse(answer, status=503 if state.silent else 200)
+
+
+def csrf_failed(request, reason=""):
+    """Say what to do when a form came without its token."""
+    return render(request, "403.html", {"csrf": True}, status=403)
+
+
+def forbidden(request, exception=None):
+    """Say that this page is not for this role."""
+    return render(request, "403.html", status=403)
+
+
+def not_found(request, exception=None):
+    """Say that there is no such page, or none that this person may see: the answer is the same."""
+    return render(request, "404.html", status=404)
+
+
+def server_error(request):
+    """Say that something broke here; nothing of the page is asked of the database."""
+    return render(request, "500.html", {"team": settings.CIDUTY_TEAM}, status=500)

@@ -1,0 +1,49 @@
+"""Leases: at most one process runs a periodic job at a time, whatever Celery delivers twice. No job stands here.
+
+Beat may run twice and a task may be delivered twice (safety.md F42, F43); the row decides who works.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import IntegrityError, models, transaction
+
+from ciduty import clock
+from ciduty.models import Lease
+
+
+class LeaseLost(RuntimeError):
+    """Another process took the job over: whatever is still to be written must not be."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease in our hands."""
+
+    job: str
+    fence: int
+    length: timedelta
+
+    def renew(self) -> None:
+        """Prolong the lease from now. Raises LeaseLost when somebody else holds it."""
+        mine = Lease.objects.filter(job=self.job, fence=self.fence)
+        if not mine.update(expires_at=clock.now() + self.length):
+            raise LeaseLost(f"The lease of {self.job} was taken over.")
+
+    def release(self) -> None:
+        """Give the lease back at once; nothing happens when it is no longer ours."""
+        Lease.objects.filter(job=self.job, fence=self.fence).update(expires_at=clock.now())
+
+
+def take(job: str, length: timedelta) -> Held | None:
+    """Take the lease of a job for `length`, or return None when another process holds it."""
+    moment = clock.now()
+    free = Lease.objects.filter(job=job, expires_at__lte=moment)
+    if not free.update(fence=models.F("fence") + 1, expires_at=moment + length):
+        try:
+            with transaction.atomic():
+                Lease.objects.create(job=job, fence=1, expires_at=moment + length)
+        except IntegrityError:
+            return None
+    # Between the update and this read nobody can have taken it again: it has only just begun to run.
+    return Held(job, Lease.objects.values_list("fence", flat=True).get(job=job), length)

@@ -1,0 +1,1 @@
+"""Accounts, their Bugzilla logins and roles."""

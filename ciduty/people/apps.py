@@ -1,0 +1,9 @@
+"""Registers the app."""
+
+from django.apps import AppConfig
+
+
+class PeopleConfig(AppConfig):
+    """People, their Bugzilla logins and their roles."""
+
+    name = "ciduty.people"

@@ -1,0 +1,84 @@
+"""Who signs in, with which role and which Bugzilla logins: the lead's forms."""
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models.functions import Lower
+
+from ciduty.people.models import BugzillaLogin, Person
+from ciduty.people.roles import Role
+
+
+class SignInForm(AuthenticationForm):
+    """Sign-in name and password, with an answer that tells what to do next."""
+
+    error_messages = AuthenticationForm.error_messages | {
+        "invalid_login": "This name and password do not go together. Check both; a lead of CiDuty can set a new password.",
+        "inactive": "This account is switched off. Ask a lead of CiDuty.",
+    }
+
+
+class PersonForm(forms.ModelForm):
+    """One person, their role and their Bugzilla logins."""
+
+    bugzilla_logins = forms.CharField(
+        label="Bugzilla logins",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="One a line. What these accounts write in Bugzilla counts as this person's word.",
+    )
+    password = forms.CharField(
+        label="New password",
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Leave empty to keep the present one.",
+    )
+
+    class Meta:
+        model = Person
+        fields = ["username", "name", "email", "role", "is_active"]
+        labels = {"username": "Sign-in name", "is_active": "May sign in"}
+        help_texts = {"username": "Letters, digits and @ . + - _ only.", "is_active": ""}
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["role"].choices = [(role.value, role.label) for role in Role if role != Role.PUBLIC]
+        if self.instance.pk:
+            logins = self.instance.bugzilla_logins.order_by("login").values_list("login", flat=True)
+            self.fields["bugzilla_logins"].initial = "\n".join(logins)
+        else:
+            self.fields["password"].help_text = "At least ten characters."
+            self.fields["password"].required = True
+
+    def clean_bugzilla_logins(self):
+        """Return the logins, one each; a login that belongs to somebody else is refused by name."""
+        logins = list(dict.fromkeys(line.strip().lower() for line in self.cleaned_data["bugzilla_logins"].splitlines() if line.strip()))
+        for login in logins:
+            if len(login) > 255 or " " in login:
+                raise ValidationError(f"“{login[:60]}” is no Bugzilla login: it has no spaces and at most 255 characters.")
+        taken = BugzillaLogin.objects.annotate(lower=Lower("login")).filter(lower__in=logins).exclude(person=self.instance.pk)
+        for other in taken.select_related("person"):
+            raise ValidationError(f"{other.login} already belongs to {other.person}. Take it from there first.")
+        return logins
+
+    def clean_password(self):
+        """Return a password that the rules accept, or an empty one."""
+        password = self.cleaned_data["password"]
+        if password:
+            validate_password(password, self.instance)
+        return password
+
+    @transaction.atomic
+    def save(self, commit=True):
+        """Save the person and replace their logins."""
+        person = super().save(commit=False)
+        if self.cleaned_data["password"]:
+            person.set_password(self.cleaned_data["password"])
+        person.save()
+        person.bugzilla_logins.all().delete()
+        BugzillaLogin.objects.bulk_create(
+            BugzillaLogin(person=person, login=login) for login in self.cleaned_data["bugzilla_logins"]
+        )
+        return person

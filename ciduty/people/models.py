@@ -1,0 +1,57 @@
+"""Accounts and the Bugzilla logins that belong to them. Absence, pre-approvers and tokens come with their jobs."""
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models.functions import Lower
+
+from ciduty.people.roles import CIDUTY_ROLES, Role
+
+
+class Person(AbstractUser):
+    """Somebody who signs in."""
+
+    name = models.CharField("shown as", max_length=120, blank=True)
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.DEVELOPER)
+    first_name = None
+    last_name = None
+    REQUIRED_FIELDS = ["email"]
+
+    class Meta:
+        verbose_name_plural = "people"
+
+    def __str__(self):
+        return self.name or self.username
+
+    def get_full_name(self):
+        """Return the name shown on pages."""
+        return str(self)
+
+    get_short_name = get_full_name
+
+
+class BugzillaLogin(models.Model):
+    """A Bugzilla account that belongs to a person; a person may have several, an account belongs to one person."""
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="bugzilla_logins")
+    login = models.CharField(max_length=255)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("login"), name="one_person_per_bugzilla_login")]
+
+    def __str__(self):
+        return self.login
+
+
+def ciduty_logins() -> frozenset[str]:
+    """Return the Bugzilla logins, in lower case, whose word counts as CiDuty's (design.md, decision 9).
+
+    They are those mapped to an active person of CiDuty and those listed in CIDUTY_BUGZILLA_STAFF.
+    """
+    mapped = BugzillaLogin.objects.filter(person__role__in=CIDUTY_ROLES, person__is_active=True)
+    return settings.CIDUTY_BUGZILLA_STAFF | {login.lower() for login in mapped.values_list("login", flat=True)}
+
+
+def logins_of(person) -> frozenset[str]:
+    """Return one person's Bugzilla logins in lower case."""
+    return frozenset(login.lower() for login in person.bugzilla_logins.values_list("login", flat=True))

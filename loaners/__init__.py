@@ -1,0 +1,1 @@
+"""Machines on loan, asked for in Bugzilla."""

@@ -1,0 +1,118 @@
+"""What is promised to somebody who asks for a loaner, and what keeps the promise. Pure: values and the moment in, answers out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from django.db.models import TextChoices
+
+from ciduty import working_time
+from ciduty.working_time import Calendar, Interval
+
+#: "expect a response in less than one working day" (seed 000, Loaning instances). One full span of the desk's hours.
+WORKING_DAYS_TO_ANSWER = 1
+#: Less than this is left: the row says so before it is too late.
+DUE_SOON = timedelta(hours=2)
+
+
+class Standing(TextChoices):
+    """How a request stands with its clock; derived, never stored."""
+
+    OVERDUE = "overdue", "Overdue"
+    DUE_SOON = "due soon", "Due soon"
+    WAITING = "waiting", "Waiting"
+    PAUSED = "paused", "Waiting for the requester"
+    ANSWERED = "answered", "Answered"
+    CLOSED = "closed", "Closed"
+
+
+class Event(Protocol):
+    """What the rules need to know of something that happened in a bug (`ciduty.bugzilla.models.BugEvent`)."""
+
+    kind: str
+    at: datetime
+    by_kind: str
+    asks_requester: bool
+
+
+#: What answers a request when a person of CiDuty does it (design.md, decision 9).
+ANSWERING_KINDS = frozenset({"comment", "assigned", "needinfo set"})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The act that answered a request."""
+
+    at: datetime
+    kind: str
+
+
+def first_answer(events: Iterable[Event]) -> Answer | None:
+    """Return the first comment, assignment or needinfo by a person of CiDuty; never one by the bot or the requester."""
+    answering = [event for event in events if event.by_kind == "ciduty" and event.kind in ANSWERING_KINDS]
+    if not answering:
+        return None
+    first = min(answering, key=lambda event: event.at)
+    return Answer(first.at, first.kind)
+
+
+def pauses(events: Iterable[Event], until: datetime) -> list[Interval]:
+    """Return the times during which a needinfo waited for the requester, up to `until`."""
+    found, waiting_since = [], None
+    for event in sorted(events, key=lambda event: event.at):
+        if not event.asks_requester:
+            continue
+        if event.kind == "needinfo set" and waiting_since is None:
+            waiting_since = event.at
+        elif event.kind == "needinfo cleared" and waiting_since is not None:
+            found.append(Interval(waiting_since, event.at))
+            waiting_since = None
+    if waiting_since is not None:
+        found.append(Interval(waiting_since, max(until, waiting_since)))
+    return found
+
+
+def paused_since(events: Iterable[Event]) -> datetime | None:
+    """Return since when a needinfo has been waiting for the requester, or None when none does."""
+    since = None
+    for event in sorted(events, key=lambda event: event.at):
+        if event.asks_requester and event.kind == "needinfo set":
+            since = since or event.at
+        elif event.asks_requester and event.kind == "needinfo cleared":
+            since = None
+    return since
+
+
+def answer_by(calendar: Calendar, opened_at: datetime, pauses_so_far: Iterable[Interval]) -> datetime:
+    """Return the moment at which one working day has been counted. Raises working_time.NoWorkingTime when it never is."""
+    amount = calendar.working_day * WORKING_DAYS_TO_ANSWER
+    return working_time.add_working_time(calendar, opened_at, amount, pauses_so_far)
+
+
+def time_left(calendar: Calendar, deadline: datetime, at: datetime) -> timedelta:
+    """Return the working time left until the deadline; negative, in working time too, once it has passed."""
+    if at <= deadline:
+        return working_time.working_time(calendar, at, deadline)
+    return -working_time.working_time(calendar, deadline, at)
+
+
+def standing(
+    *,
+    deadline: datetime | None,
+    paused: bool,
+    answered: bool,
+    closed: bool,
+    left: timedelta | None,
+    at: datetime,
+) -> Standing:
+    """Return how a request stands. Exactly at the deadline the promise is still kept."""
+    if answered:
+        return Standing.ANSWERED
+    if closed:
+        return Standing.CLOSED
+    if deadline is not None and at > deadline:
+        return Standing.OVERDUE
+    if paused:
+        return Standing.PAUSED
+    return Standing.DUE_SOON if left is not None and left < DUE_SOON else Standing.WAITING
