@@ -91,6 +91,7 @@ def test_no_working_time_passes_backwards_or_in_no_time():
     assert working_time(DESK, local("2026-02-17 12:00"), local("2026-02-17 12:00")) == timedelta(0)
     assert working_time(DESK, local("2026-02-18 12:00"), local("2026-02-17 12:00")) == timedelta(0)
     assert working_intervals(DESK, local("2026-02-18 12:00"), local("2026-02-17 12:00")) == []
+    assert working_intervals(DESK, local("2026-02-17 17:00"), local("2026-02-18 09:00")) == []
 
 
 def test_a_year_of_working_days_is_counted():
@@ -181,6 +182,13 @@ def test_the_local_year_counts_even_when_it_is_another_year_in_utc(zone):
     assert not is_working(all_day, local("2026-12-31 23:59", zone))
 
 
+def test_a_span_of_the_old_year_may_run_into_the_second_day_of_the_new_one_in_utc():
+    nearly_always = desk("23:00-22:00", "Pacific/Pago_Pago")
+    late = local("2027-01-01 21:00", "Pacific/Pago_Pago")  # opened on 31 December there; 2 January in UTC
+    assert is_working(nearly_always, late)
+    assert working_time(nearly_always, late, late + 2 * HOUR) == HOUR
+
+
 # --- summer time and clocks that skip or repeat ----------------------------------------------------------------------
 
 
@@ -215,6 +223,12 @@ def test_a_closing_that_the_clock_skips_is_the_moment_of_the_jump():
     late = desk("22:00-03:30")
     assert is_working(late, utc("2026-03-29 00:59:59"))
     assert not is_working(late, utc("2026-03-29 01:00"))
+
+
+def test_a_span_that_the_clock_skips_altogether_is_no_span():
+    skipped = desk("03:15-03:45")
+    assert next_opening(skipped, local("2026-03-28 12:00")) == local("2026-03-30 03:15")
+    assert working_intervals(skipped, local("2026-03-28 12:00"), local("2026-03-29 12:00")) == []
 
 
 def test_a_midnight_that_does_not_exist_is_the_moment_of_the_jump():
@@ -359,12 +373,18 @@ def test_pauses_that_come_one_by_one_are_all_left_out():
         ("UTC+14:01", "09:00-17:00", "RO", "'UTC\\+14:01' is not known: .* at most 14 hours"),
         ("UTC+2:60", "09:00-17:00", "RO", "'UTC\\+2:60' is not known"),
         ("Europe/Bucharest", "09:00-17:00", "XX", "'XX' has no known public holidays: expected a two-letter code"),
-        ("Europe/Bucharest", "09:00-17:00", "Romania", "'ROMANIA' has no known public holidays"),
+        ("Europe/Bucharest", "09:00-17:00", "NYSE", "'NYSE' has no known public holidays"),
     ],
 )
 def test_a_calendar_that_cannot_be_read_is_refused_with_the_value(zone, hours, country, said):
     with pytest.raises(ValueError, match=said):
         Calendar.parse(zone, hours, country)
+
+
+def test_the_zone_of_the_desk_is_at_hand_for_showing_its_wall_clock():
+    assert utc("2026-07-15 06:00").astimezone(DESK.tzinfo).isoformat() == "2026-07-15T09:00:00+03:00"
+    fixed = desk("09:00-17:00", "UTC+2")
+    assert utc("2026-07-15 07:00").astimezone(fixed.tzinfo).isoformat() == "2026-07-15T09:00:00+02:00"
 
 
 def test_a_weekday_that_does_not_exist_is_refused():

@@ -6,8 +6,6 @@ from django import template
 from django.conf import settings
 from django.utils.html import format_html
 
-from ciduty import working_time
-
 register = template.Library()
 
 
@@ -16,7 +14,7 @@ def moment(at: datetime | None):
     """Write a moment in the desk's zone with UTC beside it, as a `<time>` element."""
     if at is None:
         return ""
-    local = at.astimezone(working_time.zone_of(settings.CIDUTY_CALENDAR))
+    local = at.astimezone(settings.CIDUTY_CALENDAR.tzinfo)
     utc = at.astimezone(timezone.utc)
     return format_html(
         '<time datetime="{}"><span class="local">{} {}</span> <span class="utc">{} UTC</span></time>',
