@@ -93,8 +93,8 @@ class AccessMiddleware:
 
     def __call__(self, request):
         response = self.get_response(request)
-        if request.user.is_authenticated or "Set-Cookie" in response.headers:
-            response.headers.setdefault("Cache-Control", "no-store")
+        # Every page, a stranger's too: it may set a cookie further out. A page for shared caches says so itself.
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     def process_view(self, request, view, args, kwargs):

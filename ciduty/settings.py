@@ -146,6 +146,7 @@ def _sqlite(name) -> dict:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(name),
+        "TEST": {"NAME": str(STATE_DIR / "test.sqlite3")},  # in memory, threads would share one connection's locks
         # Two writers flat out never met "database is locked" with these; with Django's defaults they did.
         "OPTIONS": {
             "timeout": 20,
@@ -218,8 +219,11 @@ CSRF_FAILURE_VIEW = "ciduty.desk.views.csrf_failed"
 SECURE_SSL_REDIRECT = _https and environment.switch("SECURE_SSL_REDIRECT", True)
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if _https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
-SECURE_REFERRER_POLICY = "no-referrer" if _https else "same-origin"
-if environment.switch("BEHIND_PROXY", False):
+# Not "no-referrer": browsers then send "Origin: null" with every form, and the CSRF check refuses them all.
+SECURE_REFERRER_POLICY = "same-origin"
+# The proxy must set both headers itself: X-Forwarded-Proto, and X-Forwarded-For with the caller's address last.
+BEHIND_PROXY = environment.switch("BEHIND_PROXY", False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {

@@ -22,8 +22,9 @@ class LoanerRequestQuerySet(models.QuerySet):
         )
 
     def overdue(self, at):
-        """Unanswered requests whose deadline has passed."""
-        return self.unanswered().filter(answer_by__lt=at)
+        """Unanswered requests whose deadline has passed, or had passed when the clock was paused."""
+        passed = Q(paused_since=None, answer_by__lt=at) | Q(answer_by__lt=models.F("paused_since"))
+        return self.unanswered().filter(passed)
 
     def of_logins(self, logins):
         """Requests filed by these Bugzilla logins, as far as their words may be kept."""

@@ -6,18 +6,19 @@ from django.urls import reverse
 
 from ciduty.desk.needs import Section
 from loaners.models import LoanerRequest
+from loaners.rows import rows_for
 
 ROWS = 50
 
 
-def section(at: datetime) -> Section:
+def section(person, at: datetime) -> Section:
     """Return the unanswered requests at a moment, the most urgent first."""
     waiting = LoanerRequest.objects.unanswered()
     rows = waiting.most_urgent_first().select_related("bug", "bug__text")[:ROWS]
     return Section(
         title="Waiting for an answer",
         template="loaners/_waiting.html",
-        rows=[(row, row.standing(at), row.left(at)) for row in rows],
+        rows=rows_for(person, rows, at),
         total=waiting.count(),
         more_at=reverse("loaner_requests"),
     )

@@ -22,7 +22,7 @@ class Standing(TextChoices):
     OVERDUE = "overdue", "Overdue"
     DUE_SOON = "due soon", "Due soon"
     WAITING = "waiting", "Waiting"
-    PAUSED = "paused", "Waiting for the requester"
+    PAUSED = "paused", "Paused"
     ANSWERED = "answered", "Answered"
     CLOSED = "closed", "Closed"
 

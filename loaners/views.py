@@ -13,6 +13,7 @@ from ciduty.desk.freshness import freshness
 from ciduty.people.models import logins_of
 from loaners import rules
 from loaners.models import LoanerRequest
+from loaners.rows import rows_for
 
 PAGE = 50
 MOST_BUG = 2**31 - 1
@@ -47,7 +48,7 @@ def loaner_requests(request):
     page = Paginator(chosen, PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
-        "rows": [(row, row.standing(at), row.left(at)) for row in page],
+        "rows": rows_for(request.user, page, at),
         "shown": shown,
         "choices": SHOWN,
         "freshness": freshness(at),
@@ -64,6 +65,7 @@ def loaner_request(request, bug_id):
         raise Http404
     row = get_object_or_404(visible_requests(request.user), pk=bug_id)
     at = moment_of(request)
+    [shown] = rows_for(request.user, [row], at)
     events = list(row.bug.events.all())
     calendar = settings.CIDUTY_CALENDAR
     ended = row.answered_at or row.closed_at or at
@@ -71,8 +73,8 @@ def loaner_request(request, bug_id):
     counted = working_time.working_intervals(calendar, row.opened_at, ended, pauses)
     context = {
         "row": row,
-        "standing": row.standing(at),
-        "left": row.left(at),
+        "shown": shown,
+        "standing": shown.standing,
         "ended": ended,
         "intervals": counted[-60:],
         "intervals_left_out": max(0, len(counted) - 60),
@@ -82,7 +84,6 @@ def loaner_request(request, bug_id):
         "events": events,
         "calendar": calendar,
         "freshness": freshness(at),
-        "may_read_words": row.bug.visibility == Visibility.PUBLIC or access.may_read_staff_words(request.user),
         "may_release": access.may_release_words(request.user)
         and row.bug.held_back
         and row.bug.offered != Visibility.RESTRICTED,

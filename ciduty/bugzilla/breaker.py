@@ -30,9 +30,18 @@ def current_connection() -> Connection:
     A changed key has its own row, and with it a closed breaker; so has a key that is sent another way, or claimed for
     another login.
     """
-    key = fingerprint(settings.BUGZILLA_API_KEY, settings.BUGZILLA_KEY_IN, settings.BUGZILLA_LOGIN)
-    row, _ = Connection.objects.get_or_create(address=settings.BUGZILLA_URL, key_fingerprint=key)
+    row, _ = Connection.objects.get_or_create(**_configured())
     return row
+
+
+def known_connection() -> Connection:
+    """Return the same for a page, which writes nothing: an unsaved row before the first poll."""
+    return Connection.objects.filter(**_configured()).first() or Connection(**_configured())
+
+
+def _configured() -> dict:
+    key = fingerprint(settings.BUGZILLA_API_KEY, settings.BUGZILLA_KEY_IN, settings.BUGZILLA_LOGIN)
+    return {"address": settings.BUGZILLA_URL, "key_fingerprint": key}
 
 
 def block_length(blocks: int) -> timedelta:

@@ -148,9 +148,17 @@ def hide(bug_ids: Iterable[int], reading: Reading, tally: Tally) -> None:
         Quarantine.objects.filter(bug_id__in=ids).delete()
 
 
-def set_aside(bug_id: int, problem: str, at: datetime, tally: Tally) -> None:
-    """Put one bug into quarantine; what is stored of it stays, and every poll tries it again."""
+def set_aside(bug_id: int, problem: str, at: datetime, tally: Tally, was_read: bool = False) -> None:
+    """Put one bug into quarantine; what is stored of it stays, and every poll tries it again.
+
+    Unless the bug itself `was_read`, nobody knows whether it is still public: its words are shown to nobody until it can
+    be read again (design.md, decision 3: its last full read succeeded).
+    """
     tally.set_aside[bug_id] = problem
+    if not was_read:
+        shown = Bug.objects.filter(pk=bug_id).exclude(visibility=Visibility.RESTRICTED)
+        if shown.exists():
+            shown.update(visibility=Visibility.RESTRICTED, stamp=next_stamp())
     log.warning("A bug could not be read and is set aside.", bug=bug_id, problem=problem)
     row, created = Quarantine.objects.get_or_create(
         bug_id=bug_id, defaults={"problem": problem[:300], "since": at, "last_tried_at": at}

@@ -65,6 +65,12 @@ def current_source() -> Source:
     return source
 
 
+def known_source() -> Source:
+    """Return the same for a page, which writes nothing: an unsaved row before the first poll."""
+    asked = {"address": settings.BUGZILLA_URL, "scope": Scope.configured().fingerprint()}
+    return Source.objects.filter(**asked).first() or Source(**asked)
+
+
 def poll() -> Cycle | None:
     """Run one cycle now and return it, or None when another process is at it. Raises NotConfigured without an address."""
     if not settings.BUGZILLA_URL:
@@ -142,7 +148,7 @@ class _Poll:
             for bug_id, problem in batch.unreadable.items():
                 mirror.set_aside(bug_id, problem, moment, self.tally)
             self._read_conversations(batch.found.values())
-            self.held.renew()
+            self.held.renew_when_old()
         self._move_watermark(server_time, reconciled)
 
     def _prove_sign_in(self, moment: datetime) -> None:
@@ -162,7 +168,7 @@ class _Poll:
                 "Bugzilla shows this key none of the configured components: check CIDUTY_COMPONENTS and CIDUTY_LOANER_COMPONENTS",
                 reached=True,
             )
-        row.login, row.checked_at, row.version = login, moment, self.client.session.version
+        row.login, row.checked_at = login, moment
         row.warnings, row.warnings_scope = self.scope.warnings(flags), self.source.scope
         row.save()
 
@@ -188,25 +194,28 @@ class _Poll:
         return wanted
 
     def _read_conversations(self, bugs: Iterable[BugRead]) -> None:
+        """Read who acted when in the open requests that changed since; one that nobody ever touched is not asked about."""
         requests = {bug.id: bug for bug in bugs if bug.is_open}
-        rows = Bug.objects.filter(pk__in=requests, is_loaner_request=True)
-        for row in rows:
+        untouched = []
+        for row in Bug.objects.filter(pk__in=requests, is_loaner_request=True):
             bug = requests[row.pk]
-            settled = row.conversation_read_at and bug.changed_at + OVERLAP < row.conversation_read_at
-            if not settled:
-                self._read_conversation(row, bug)
-                self.held.renew()
+            if row.conversation_read_at and bug.changed_at + OVERLAP < row.conversation_read_at:
+                continue
+            if bug.changed_at == bug.created_at and not bug.flags:
+                untouched.append(row.pk)
+                continue
+            self._read_conversation(row, bug)
+            self.held.renew_when_old()
+        Bug.objects.filter(pk__in=untouched).update(conversation_read_at=self.reading.server_time)
 
     def _read_conversation(self, row: Bug, bug: BugRead) -> None:
         try:
-            untouched = bug.changed_at == bug.created_at
-            comments = [] if untouched else self.client.comments(bug.id)
-            history = [] if untouched else self.client.history(bug.id)
+            comments, history = self.client.comments(bug.id), self.client.history(bug.id)
         except BugzillaFailure as failure:
             if isinstance(failure, Unavailable) and not failure.reached:
                 raise
             self.client.server_time()  # raises when the server is unwell rather than this bug
-            mirror.set_aside(bug.id, f"its conversation could not be read: {failure}", self.reading.at, self.tally)
+            mirror.set_aside(bug.id, f"its conversation could not be read: {failure}", self.reading.at, self.tally, was_read=True)
             return
         restricted = row.visibility == Visibility.RESTRICTED
         events = conversation.events(bug, comments, history, self.roles, restricted)
@@ -243,6 +252,7 @@ class _Poll:
         else:
             log.info("Poll cycle done.", read=cycle.read, changed=cycle.changed, hidden=cycle.hidden, requests=cycle.requests)
         cycle.save()
+        Connection.objects.filter(pk=self.connection.pk).update(version=self.client.session.version)
         Cycle.objects.filter(source=self.source, started_at__lt=cycle.started_at - KEEP_CYCLES).delete()
 
 

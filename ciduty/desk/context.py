@@ -34,7 +34,9 @@ def moment_of(request):
 
 
 def _navigation(request, person):
-    pages = [("Desk" if access.may_see_desk(person) else "Home", "front_door")]
+    pages = []
+    if access.may_see_desk(person):
+        pages.append(("Desk", "front_door"))
     if person.is_authenticated:
         pages.append(("Loaner requests", "loaner_requests"))
     if access.may_manage_people(person):

@@ -31,8 +31,8 @@ def freshness(at: datetime) -> Freshness:
     if not settings.BUGZILLA_URL:
         problem = "Bugzilla is not configured: set BUGZILLA_URL and BUGZILLA_API_KEY."
         return Freshness(False, None, True, problem, "", False, (), 0)
-    source, connection = poll.current_source(), breaker.current_connection()
-    last = source.cycles.exclude(outcome=CycleOutcome.RUNNING).order_by("-started_at").first()
+    source, connection = poll.known_source(), breaker.known_connection()
+    last = source.cycles.exclude(outcome=CycleOutcome.RUNNING).order_by("-started_at").first() if source.pk else None
     period = timedelta(seconds=max(15, settings.BUGZILLA_POLL_SECONDS))
     silent = source.last_done_at is None or at - source.last_done_at > POLLS_BEFORE_RED * period
     problem = last.problem if last is not None and last.outcome == CycleOutcome.FAILED else ""

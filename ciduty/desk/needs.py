@@ -20,9 +20,9 @@ class Section:
     more_at: str
 
 
-def sections(at: datetime) -> Iterable[Section]:
-    """Return every job's list of what waits for CiDuty at a moment, in the order of INSTALLED_APPS."""
-    return [module.section(at) for module in _modules("needs")]
+def sections(person, at: datetime) -> Iterable[Section]:
+    """Return every job's list of what waits for CiDuty, as this person may see it, in the order of INSTALLED_APPS."""
+    return [module.section(person, at) for module in _modules("needs")]
 
 
 def counts(at: datetime) -> list[tuple[str, int]]:

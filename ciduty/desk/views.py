@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import DatabaseError
-from django.http import JsonResponse
+from django.db import Error as DatabaseTrouble
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from ciduty import access, clock
@@ -21,7 +22,7 @@ def front_door(request):
     at = moment_of(request)
     if access.may_see_desk(request.user):
         part = "desk/_sections.html" if request.htmx else "desk/desk.html"
-        return render(request, part, {"sections": needs.sections(at), "freshness": freshness(at)})
+        return render(request, part, {"sections": needs.sections(request.user, at), "freshness": freshness(at)})
     if request.user.is_authenticated:
         return redirect("loaner_requests")
     return render(request, "desk/front_door.html", {"counts": needs.counts(at), "freshness": freshness(at)})
@@ -45,7 +46,7 @@ def readyz(request):
     """Answer 200 when the database answers, 503 when it does not."""
     try:
         clock.now()
-    except DatabaseError:
+    except DatabaseTrouble:  # a connection that broke off is an InterfaceError, which is no DatabaseError
         return JsonResponse({"ready": False, "why": "The database does not answer."}, status=503)
     return JsonResponse({"ready": True})
 
@@ -76,4 +77,5 @@ def not_found(request, exception=None):
 
 def server_error(request):
     """Say that something broke here; nothing of the page is asked of the database."""
-    return render(request, "500.html", {"team": settings.CIDUTY_TEAM}, status=500)
+    # Rendered without the request: the frame of a page asks the database who is signed in and what time it is.
+    return HttpResponse(render_to_string("500.html", {"team": settings.CIDUTY_TEAM}), status=500)

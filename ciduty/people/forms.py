@@ -1,5 +1,7 @@
 """Who signs in, with which role and which Bugzilla logins: the lead's forms."""
 
+from datetime import timedelta
+
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.password_validation import validate_password
@@ -7,6 +9,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Lower
 
+from ciduty import clock
+from ciduty.people import throttle
 from ciduty.people.models import BugzillaLogin, Person
 from ciduty.people.roles import Role
 
@@ -18,6 +22,27 @@ class SignInForm(AuthenticationForm):
         "invalid_login": "This name and password do not go together. Check both; a lead of CiDuty can set a new password.",
         "inactive": "This account is switched off. Ask a lead of CiDuty.",
     }
+
+    def clean(self):
+        """Sign in, unless this account was tried too often from there: then the password is not even looked at."""
+        name, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if self.request is None or not name or not password:
+            return super().clean()
+        address, moment = throttle.address_of(self.request), clock.now()
+        blocked_until = throttle.blocked_until(name, address, moment)
+        if blocked_until is not None:
+            next_minute = blocked_until + timedelta(minutes=1)
+            raise ValidationError(
+                f"Too many attempts to sign in. Wait until {next_minute:%H:%M} UTC; a lead of CiDuty can set a new password.",
+                code="throttled",
+            )
+        try:
+            cleaned = super().clean()
+        except ValidationError:
+            throttle.failed(name, address, moment)
+            raise
+        throttle.succeeded(name, address)
+        return cleaned
 
 
 class PersonForm(forms.ModelForm):
@@ -56,19 +81,37 @@ class PersonForm(forms.ModelForm):
         """Return the logins, one each; a login that belongs to somebody else is refused by name."""
         logins = list(dict.fromkeys(line.strip().lower() for line in self.cleaned_data["bugzilla_logins"].splitlines() if line.strip()))
         for login in logins:
-            if len(login) > 255 or " " in login:
+            if len(login) > 255 or len(login.split()) > 1:
                 raise ValidationError(f"“{login[:60]}” is no Bugzilla login: it has no spaces and at most 255 characters.")
         taken = BugzillaLogin.objects.annotate(lower=Lower("login")).filter(lower__in=logins).exclude(person=self.instance.pk)
         for other in taken.select_related("person"):
             raise ValidationError(f"{other.login} already belongs to {other.person}. Take it from there first.")
         return logins
 
-    def clean_password(self):
-        """Return a password that the rules accept, or an empty one."""
-        password = self.cleaned_data["password"]
+    def clean(self):
+        """Refuse to take the role or the sign-in from the last lead: nobody could give it back on these pages."""
+        cleaned = super().clean()
+        stays_lead = cleaned.get("role") == Role.LEAD and cleaned.get("is_active")
+        if self.instance.pk and not stays_lead:
+            with transaction.atomic():  # locked, so that two leads cannot take each other's role at the same moment
+                leads = set(
+                    Person.objects.select_for_update().filter(role=Role.LEAD, is_active=True).values_list("pk", flat=True)
+                )
+            if leads == {self.instance.pk}:
+                raise ValidationError(
+                    f"{self.instance} is the last lead who can sign in: make somebody else lead first.", code="last_lead"
+                )
+        return cleaned
+
+    def _post_clean(self):
+        """Judge the password by what the person is called now, as Django's own forms do: not before the fields are set."""
+        super()._post_clean()
+        password = self.cleaned_data.get("password")
         if password:
-            validate_password(password, self.instance)
-        return password
+            try:
+                validate_password(password, self.instance)
+            except ValidationError as problem:
+                self.add_error("password", problem)
 
     @transaction.atomic
     def save(self, commit=True):

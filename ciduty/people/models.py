@@ -43,6 +43,14 @@ class BugzillaLogin(models.Model):
         return self.login
 
 
+class FailedSignIn(models.Model):
+    """One failed sign-in, for `throttle.py` to count; gone after a quarter of an hour. Keyed hashes, no names."""
+
+    pair = models.CharField(max_length=64, db_index=True)  # of account name and address
+    address = models.CharField(max_length=64, db_index=True)
+    at = models.DateTimeField(db_index=True)
+
+
 def ciduty_logins() -> frozenset[str]:
     """Return the Bugzilla logins, in lower case, whose word counts as CiDuty's (design.md, decision 9).
 

@@ -3,6 +3,7 @@
 import structlog
 from django.contrib import messages
 from django.contrib.auth.views import LoginView
+from django.db import transaction
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -42,8 +43,9 @@ def person(request, person_id):
     return _edit(request, get_object_or_404(Person, pk=person_id), "Saved")
 
 
+@transaction.atomic  # the form's look at the other leads holds until the row is saved
 def _edit(request, somebody, done):
-    form = PersonForm(request.POST or None, instance=somebody)
+    form = PersonForm(request.POST if request.method == "POST" else None, instance=somebody)
     if request.method == "POST" and form.is_valid():
         saved = form.save()
         log.info("A person was changed.", person=saved.pk, role=saved.role, by=request.user.pk)

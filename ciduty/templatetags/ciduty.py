@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 from django import template
 from django.conf import settings
 from django.utils.html import format_html
+from django.utils.safestring import mark_safe
 
 register = template.Library()
 
@@ -16,12 +17,11 @@ def moment(at: datetime | None):
         return ""
     local = at.astimezone(settings.CIDUTY_CALENDAR.tzinfo)
     utc = at.astimezone(timezone.utc)
-    return format_html(
-        '<time datetime="{}"><span class="local">{} {}</span> <span class="utc">{} UTC</span></time>',
-        utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        local.strftime("%a %d %b %H:%M"),
-        local.tzname(),
-        utc.strftime("%H:%M") if utc.date() == local.date() else utc.strftime("%d %b %H:%M"),
+    beside = utc.strftime("%H:%M") if utc.date() == local.date() else utc.strftime("%d %b %H:%M")
+    # Made of digits and names that strftime and the zone database give: nothing of it comes from outside.
+    return mark_safe(
+        f'<time datetime="{utc:%Y-%m-%dT%H:%M:%SZ}"><span class="local">{local:%a %d %b %H:%M}</span> '
+        f'<span class="utc">{local.tzname()} · {beside} UTC</span></time>'
     )
 
 
@@ -46,3 +46,17 @@ def ago(at: datetime | None, now: datetime) -> str:
         if seconds >= size * (2 if unit == "d" else 1):
             return f"{seconds // size} {unit} ago"
     return f"{seconds} s ago"
+
+
+@register.filter
+def chip(state):
+    """Write a state, an enum's member, as a coloured word."""
+    return format_html('<span class="state {}">{}</span>', str(state).replace(" ", "-"), state.label)
+
+
+@register.filter
+def time_left(row) -> str:
+    """Write how much of a promise is left, or how far it has passed; a dash where no clock runs."""
+    if row.left is None:
+        return "–"
+    return f"{hours(row.left)} {'over' if row.standing == 'overdue' else 'left'}"

@@ -1,0 +1,188 @@
+"""The cast and the stage: people by role, their browsers, and a Bugzilla to play with. Loaded for every test; tests nothing."""
+
+import importlib
+from datetime import UTC, datetime
+from itertools import product
+
+import factory
+import pytest
+from django.db import connection
+from django.test import Client
+from django.urls import URLPattern, clear_url_caches, get_resolver, reverse
+
+import ciduty.urls
+from ciduty.bugzilla.models import Bug, BugText, Visibility
+from ciduty.bugzilla.sandbox import Sandbox, World, seed
+from ciduty.people.models import BugzillaLogin, Person
+from ciduty.people.roles import Role
+from loaners.models import LoanerRequest
+
+#: A working day of the desk: Tuesday 3 March 2026, 11:00 in Bucharest.
+A_MORNING = datetime(2026, 3, 3, 9, tzinfo=UTC)
+ROLES = [role for role in Role if role != Role.PUBLIC]
+
+
+class PersonFactory(factory.django.DjangoModelFactory):
+    """Somebody of a role, named by it, who cannot sign in with a password."""
+
+    class Meta:
+        model = Person
+        skip_postgeneration_save = True
+
+    role = Role.DEVELOPER
+    username = factory.LazyAttribute(lambda person: str(person.role))
+    email = factory.LazyAttribute(lambda person: f"{person.username}@example.com")
+    password = "!"
+
+
+class BugzillaLoginFactory(factory.django.DjangoModelFactory):
+    """A Bugzilla login of somebody, named like them."""
+
+    class Meta:
+        model = BugzillaLogin
+
+    person = factory.SubFactory(PersonFactory)
+    login = factory.LazyAttribute(lambda login: f"{login.person.username}@example.com")
+
+
+class BugFactory(factory.django.DjangoModelFactory):
+    """An open, public bug in a loan component, as the mirror keeps it, without its words."""
+
+    class Meta:
+        model = Bug
+
+    id = factory.Sequence(lambda number: 1_400_000 + number)
+    status = "NEW"
+    visibility = Visibility.PUBLIC
+    offered = factory.SelfAttribute("visibility")
+    is_loaner_request = True
+    created_at = changed_at = read_at = read_server_time = A_MORNING
+
+
+class BugTextFactory(factory.django.DjangoModelFactory):
+    """The words of a bug that the developer filed."""
+
+    class Meta:
+        model = BugText
+
+    bug = factory.SubFactory(BugFactory)
+    summary = "Loan a machine"
+    creator = "developer@example.com"
+    creator_name = "Developer"
+
+
+class LoanerRequestFactory(factory.django.DjangoModelFactory):
+    """A request that nobody answered. Its bug has no words unless a BugText is made for it."""
+
+    class Meta:
+        model = LoanerRequest
+
+    bug = factory.SubFactory(BugFactory)
+    opened_at = answer_by = A_MORNING
+
+
+def request_with_words(**words):
+    """Return a developer's unanswered request; `bug__...` goes to its bug, the rest to its words."""
+    return LoanerRequestFactory(bug=BugTextFactory(**words).bug)
+
+
+def every_row(leave_out=()):
+    """Return every row of every table as the database holds it, by table: what a thief of the database would read."""
+    rows = {}
+    with connection.cursor() as cursor:
+        for table in sorted(set(connection.introspection.table_names(cursor)) - set(leave_out)):
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)} ORDER BY 1")
+            rows[table] = cursor.fetchall()
+    return rows
+
+
+def names_of_the_site(patterns=None):
+    """Yield the name and the arguments' names of every address, None for one without a name."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(pattern, URLPattern):
+            yield pattern.name, list(pattern.pattern.converters)
+        else:
+            yield from names_of_the_site(pattern.url_patterns)
+
+
+def addresses_of_the_site(**arguments):
+    """Yield every address, with every given value of its argument: `bug_id=[1400123]`. A new argument needs its values here."""
+    for name, wanted in names_of_the_site():
+        for values in product(*(arguments[argument] for argument in wanted)):
+            yield reverse(name, args=values)
+
+
+def browser_of(person=None, **options):
+    """Return a browser that this person is signed in with; a stranger's without one."""
+    client = Client(**options)
+    if person is not None:
+        client.force_login(person)
+    return client
+
+
+@pytest.fixture
+def people(db):
+    """One person of every role, each with the Bugzilla login role@example.com."""
+    return {role: BugzillaLoginFactory(person__role=role).person for role in ROLES}
+
+
+@pytest.fixture
+def clients(people):
+    """One browser for every role; `public` is a stranger."""
+    return {Role.PUBLIC: browser_of()} | {role: browser_of(person) for role, person in people.items()}
+
+
+@pytest.fixture
+def duty(people):
+    """The person on duty."""
+    return people[Role.DUTY]
+
+
+@pytest.fixture
+def lead(people):
+    """The lead."""
+    return people[Role.LEAD]
+
+
+@pytest.fixture
+def developer(people):
+    """A developer who asks for loaners."""
+    return people[Role.DEVELOPER]
+
+
+@pytest.fixture
+def stranger():
+    """The browser of somebody who is not signed in."""
+    return browser_of()
+
+
+@pytest.fixture
+def demo(settings):
+    """The site map of the demo: one-click sign-in exists."""
+    settings.DEMO = True
+    _read_the_site_map_again()
+    yield
+    settings.DEMO = False
+    _read_the_site_map_again()
+
+
+def _read_the_site_map_again():
+    importlib.reload(ciduty.urls)
+    clear_url_caches()
+
+
+@pytest.fixture
+def bugzilla(settings):
+    """A running Bugzilla with the sandbox's people and products and no bugs; ciduty is set to poll it."""
+    world = World(":memory:")
+    seed._people(world)
+    seed._products(world)
+    with Sandbox(world) as sandbox:
+        settings.BUGZILLA_URL = sandbox.url
+        settings.BUGZILLA_API_KEY = seed.BOT_KEY
+        settings.BUGZILLA_KEY_IN = "header"
+        settings.BUGZILLA_LOGIN = ""
+        settings.CIDUTY_STAFF_GROUPS = frozenset({"moco-specific"})
+        settings.CIDUTY_BUGZILLA_STAFF = frozenset()
+        yield sandbox
+    world.close()

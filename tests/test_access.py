@@ -1,0 +1,251 @@
+"""Who may do what: every address of the site, for every role, with every method. The table below is written by hand."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from django.urls import reverse
+
+from ciduty import access
+from ciduty.bugzilla.models import Visibility
+from ciduty.people.roles import Role
+from tests.cast import browser_of, every_row, names_of_the_site, request_with_words
+
+pytestmark = pytest.mark.django_db
+
+#: The columns of the table: public, developer, scheduler, manager, duty, lead.
+COLUMNS = [Role.PUBLIC, Role.DEVELOPER, Role.SCHEDULER, Role.MANAGER, Role.DUTY, Role.LEAD]
+#: . the page - s sent to the sign-in page - f forbidden - n no such page - m not with this method - > sent on, after
+#: doing what was asked or because the page stands elsewhere - e the form shown again - x out of order, and says so
+OUTCOMES = {200: ".", 403: "f", 404: "n", 405: "m", 422: "e", 503: "x"}
+#: Address, outcome of GET and HEAD, outcome of an empty POST. Bugzilla is not configured, so its health is bad.
+TABLE = {
+    "front_door": ("/", ".>>>..", "mmmmmm"),
+    "styleguide": ("/styleguide/", "s.....", "smmmmm"),
+    "livez": ("/livez", "......", "mmmmmm"),
+    "readyz": ("/readyz", "......", "mmmmmm"),
+    "healthz": ("/healthz", "xxxxxx", "mmmmmm"),
+    "sign_in": ("/sign-in/", ".>>>>>", ".>>>>>"),
+    "sign_out": ("/sign-out/", "mmmmmm", ">>>>>>"),
+    "people": ("/people/", "sffff.", "sffffm"),
+    "add_person": ("/people/add/", "sffff.", "sffffe"),
+    "person": ("/people/{somebody}/", "sffff.", "sffffe"),
+    "sync_now": ("/sync/", "sfffmm", "sfff>>"),
+    "release_words": ("/bugs/{bug}/release/", "sfffmm", "sfff>>"),
+    "loaner_requests": ("/loaners/", "s.....", "smmmmm"),
+    "loaner_request": ("/loaners/{bug}/", "s.n...", "smmmmm"),
+    "demo_sign_in": ("/demo/sign-in/", "mmmmmm", "nnnnnn"),
+}
+ONLY_IN_THE_DEMO = {"demo_sign_in"}
+ELSEWHERE = [
+    "https://elsewhere.example.com/",
+    "//elsewhere.example.com/",
+    "///elsewhere.example.com/",
+    "/\\elsewhere.example.com/",
+    "\\\\elsewhere.example.com/",
+    "https:elsewhere.example.com",
+    "https:///elsewhere.example.com/",
+    " https://elsewhere.example.com/",
+    "\thttps://elsewhere.example.com/",
+    "javascript:alert(1)",
+    "data:text/html,hello",
+]
+
+
+def address_of(name, bug=1400123, somebody=1):
+    return TABLE[name][0].format(bug=bug, somebody=somebody)
+
+
+def outcome(response):
+    if response.status_code == 302:
+        return "s" if response.headers["Location"].startswith("/sign-in/?next=") else ">"
+    return OUTCOMES[response.status_code]
+
+
+def outcomes(clients, name, method):
+    bug, somebody = request_with_words().pk, clients["people"][Role.SCHEDULER].pk
+    address = address_of(name, bug, somebody)
+    return "".join(outcome(getattr(clients[role], method)(address)) for role in COLUMNS)
+
+
+@pytest.fixture
+def everybody(clients, people):
+    return clients | {"people": people}
+
+
+def test_every_address_has_a_row_in_this_table():
+    assert {name for name, _ in names_of_the_site()} == set(TABLE) - ONLY_IN_THE_DEMO
+
+
+def test_every_address_of_the_demo_has_a_row_in_this_table(demo):
+    assert {name for name, _ in names_of_the_site()} == set(TABLE)
+
+
+def test_the_table_names_the_addresses_that_people_know(demo):
+    arguments = {"person": [1], "release_words": [1400123], "loaner_request": [1400123]}
+    assert {name: reverse(name, args=arguments.get(name)) for name in TABLE} == {name: address_of(name) for name in TABLE}
+
+
+@pytest.mark.parametrize("method", ["get", "head", "post"])
+@pytest.mark.parametrize("name", TABLE)
+def test_every_role_gets_what_the_table_says(everybody, demo, name, method):
+    _, reading, acting = TABLE[name]
+    assert outcomes(everybody, name, method) == (acting if method == "post" else reading)
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+@pytest.mark.parametrize("name", set(TABLE) - {"sign_in"})
+def test_no_address_takes_other_methods(everybody, demo, name, method):
+    assert set(outcomes(everybody, name, method)) <= set("smfn")
+
+
+@pytest.mark.parametrize("method", ["get", "head", "post"])
+@pytest.mark.parametrize("name", sorted(ONLY_IN_THE_DEMO))
+def test_outside_the_demo_its_addresses_do_not_exist(everybody, name, method):
+    assert outcomes(everybody, name, method) == "nnnnnn"
+
+
+@pytest.mark.parametrize("name", set(TABLE))
+def test_a_page_without_a_row_in_access_does_not_exist_for_anybody(everybody, demo, monkeypatch, name):
+    monkeypatch.delitem(access.PAGES, name)
+    for method in ("get", "head", "post"):
+        assert outcomes(everybody, name, method) == "nnnnnn"
+
+
+def test_access_has_no_row_for_a_page_that_is_gone(demo):
+    assert set(access.PAGES) == {name for name, _ in names_of_the_site()}
+    assert set(access.PAGES.values()) <= set(access.RIGHTS)
+
+
+@pytest.mark.parametrize("method", ["get", "head", "options"])
+def test_looking_changes_nothing(everybody, demo, settings, method):
+    settings.BUGZILLA_URL = "http://127.0.0.1:9"  # nobody answers there, and no page may ask
+    bug, somebody = request_with_words(bug__held_back=True).pk, everybody["people"][Role.DUTY].pk
+    for name in TABLE:  # what is made once, such as the session of a redirect, is made before
+        browser_of().get(address_of(name, bug, somebody))
+    before = every_row(leave_out=["django_session"])
+    for name in TABLE:
+        for role in COLUMNS:
+            getattr(everybody[role], method)(address_of(name, bug, somebody) + "?next=/&role=lead&show=all")
+    assert every_row(leave_out=["django_session"]) == before
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, acting) in TABLE.items() if set(acting) & set(".>e") or name in ONLY_IN_THE_DEMO])
+def test_no_form_acts_without_its_token(people, demo, name):
+    bug = request_with_words().pk
+    client = browser_of(people[Role.LEAD] if name != "sign_in" else None, enforce_csrf_checks=True)
+    before = every_row()
+    response = client.post(address_of(name, bug, people[Role.DUTY].pk), {"role": "duty", "username": "duty", "password": "x"})
+    assert response.status_code == 403
+    assert "This form is too old" in response.content.decode()
+    assert every_row() == before
+
+
+@pytest.mark.parametrize("role", [Role.DEVELOPER, Role.SCHEDULER])
+def test_somebody_sees_their_own_public_requests_and_no_others(clients, role):
+    own = request_with_words(creator=f"{role}@example.com", summary="My own request")
+    other = request_with_words(creator="developer2@example.com", summary="Somebody else's request")
+    assert clients[role].get(f"/loaners/{own.pk}/").status_code == 200
+    assert clients[role].get(f"/loaners/{other.pk}/").status_code == 404
+    for show in ("waiting", "answered", "closed", "all"):
+        page = clients[role].get("/loaners/", {"show": show}).content.decode()
+        assert "Somebody else" not in page
+        assert str(other.pk) not in page
+    assert "My own request" in clients[role].get("/loaners/").content.decode()
+
+
+def _apart_from_the_number(response, bug):
+    """Return the answer less the moment, the form's token and the number that was asked for."""
+    body = re.sub(r"<time .*?</time>|csrfmiddlewaretoken\" value=\"\w+\"", "", response.content.decode())
+    headers = {name: value.replace(str(bug), "N") for name, value in response.headers.items() if name != "Content-Length"}
+    return response.status_code, headers, body.replace(str(bug), "N")
+
+
+@pytest.mark.parametrize("role", [Role.PUBLIC, Role.DEVELOPER, Role.SCHEDULER])
+@pytest.mark.parametrize("method", ["get", "head", "post"])
+def test_a_hidden_request_is_answered_as_one_that_does_not_exist(clients, role, method):
+    def answer(bug):
+        return _apart_from_the_number(getattr(clients[role], method)(f"/loaners/{bug}/"), bug)
+
+    absent = answer(9999999)
+    for words in (
+        {"bug__visibility": Visibility.STAFF, "creator": f"{role}@example.com"},
+        {"bug__visibility": Visibility.RESTRICTED, "creator": f"{role}@example.com"},
+        {"creator": "developer2@example.com"},
+    ):
+        assert answer(request_with_words(**words).pk) == absent
+
+
+@pytest.mark.parametrize("number", [0, 2**31 - 1, 2**31, 2**63, 2**64, 10**60])
+def test_a_number_that_no_bug_or_person_has_is_no_such_page(clients, number):
+    assert clients[Role.LEAD].get(f"/loaners/{number}/").status_code == 404
+    assert clients[Role.LEAD].get(f"/people/{number}/").status_code == 404
+    assert clients[Role.LEAD].post(f"/bugs/{number}/release/").status_code == 404
+
+
+def test_a_manager_knows_of_every_request_and_reads_no_staff_words(clients):
+    request = request_with_words(
+        bug__visibility=Visibility.STAFF, summary="Only for staff", creator="staff@example.com", assignee="other@example.com"
+    )
+    for address in (f"/loaners/{request.pk}/", "/loaners/"):
+        page = clients[Role.MANAGER].get(address).content.decode()
+        assert "its words stay in Bugzilla" in page
+        assert "Only for staff" not in page
+        assert "staff@example.com" not in page
+        assert "other@example.com" not in page
+        assert "Only for staff" in clients[Role.DUTY].get(address).content.decode()
+
+
+def test_words_that_were_left_behind_by_a_restricted_bug_are_shown_to_nobody(clients):
+    request = request_with_words(bug__visibility=Visibility.RESTRICTED, summary="Left behind", assignee="behind@example.com")
+    for role in COLUMNS:
+        for address in ("/", "/loaners/?show=all", f"/loaners/{request.pk}/"):
+            page = clients[role].get(address, follow=True).content.decode()
+            assert "Left behind" not in page
+            assert "behind@example.com" not in page
+
+
+def test_somebody_whose_account_is_switched_off_is_out_at_once(clients, duty):
+    assert clients[Role.DUTY].get("/loaners/").status_code == 200
+    duty.is_active = False
+    duty.save()
+    assert outcome(clients[Role.DUTY].get("/loaners/")) == "s"
+
+
+def test_a_role_that_is_taken_away_is_gone_at_once(clients, lead):
+    assert clients[Role.LEAD].get("/people/").status_code == 200
+    lead.role = Role.DEVELOPER
+    lead.save()
+    response = clients[Role.LEAD].get("/people/")
+    assert response.status_code == 403
+    assert "It is for: Lead." in response.content.decode()
+
+
+@pytest.mark.parametrize("target", ELSEWHERE)
+def test_nobody_is_sent_to_another_host(people, clients, target):
+    people[Role.MANAGER].set_password("a password of the manager")
+    people[Role.MANAGER].save()
+    bug = request_with_words().pk
+    answers = [
+        browser_of().post("/sign-in/", {"username": "manager", "password": "a password of the manager", "next": target}),
+        browser_of().post(f"/sign-in/?next={target}", {"username": "manager", "password": "a password of the manager"}),
+        clients[Role.DUTY].get("/sign-in/", {"next": target}),
+        clients[Role.DUTY].post("/sync/", {"next": target}),
+        clients[Role.DUTY].post(f"/bugs/{bug}/release/", {"next": target}),
+        clients[Role.DUTY].post("/sign-out/", {"next": target}),
+    ]
+    for answer in answers:
+        location = answer.headers["Location"]
+        assert answer.status_code == 302
+        assert location.startswith("/") and not location.startswith(("//", "/\\"))
+        assert "elsewhere.example.com" not in urlsplit(location).netloc + urlsplit(location).path
+
+
+def test_a_page_of_this_site_is_returned_to(clients):
+    assert clients[Role.DUTY].post("/sync/", {"next": "/loaners/"}).headers["Location"] == "/loaners/"
+    stranger = clients[Role.PUBLIC].get("/loaners/?show=all")
+    assert stranger.headers["Location"] == "/sign-in/?next=/loaners/%3Fshow%3Dall"
+
+
+def test_a_request_for_a_host_that_is_not_ours_is_refused(stranger):
+    assert stranger.get("/", headers={"host": "elsewhere.example.com"}).status_code == 400

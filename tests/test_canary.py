@@ -1,0 +1,291 @@
+"""The words of a restricted bug reach nobody: not a page, a header, a log line, a command's output or a row of the database.
+
+Words that can be told apart are planted in bugs of every kind; then everything that anybody can read is read. The raw bytes
+of the database are left out: SQLite keeps deleted rows in free pages and its write-ahead log, PostgreSQL until the next
+vacuum, and reading those takes the rights of the server itself. A query log is left out too; the shipped PostgreSQL keeps
+none of failed statements (design.md, decision 11).
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+
+from ciduty import clock
+from ciduty.bugzilla import breaker, poll
+from ciduty.bugzilla.models import Bug, BugText, Quarantine, Visibility
+from ciduty.bugzilla.sandbox import Fault
+from ciduty.people.models import BugzillaLogin
+from ciduty.people.roles import CIDUTY_ROLES, Role
+from tests.cast import addresses_of_the_site, browser_of, every_row
+
+pytestmark = pytest.mark.django_db
+
+#: How a bug is restricted, and how it comes to be so: the groups at first, the groups added later.
+KINDS = {
+    "seen by the bot": (["infra-bot-sees"], []),
+    "turned private, seen by the bot": ([], ["infra-bot-sees"]),
+    "turned private, hidden from the bot": ([], ["infra"]),
+    "staff group and another": (["moco-specific"], ["infra-bot-sees"]),
+    "staff": (["moco-specific"], []),
+    "public": ([], []),
+}
+RESTRICTED = list(KINDS)[:4]
+TURNED = list(KINDS)[1:4]
+PLACES = [
+    "summary", "description", "comment", "alias", "whiteboard", "creator", "creator's name", "assignee", "assignee's name",
+    "requestee", "requestee's name", "commenter", "commenter's name",
+]  # fmt: skip
+#: What is written in comments is never asked for, not even of a public bug.
+NEVER_READ = {"description", "comment"}
+STATES = ["waiting", "answered", "closed"]
+#: Every way in which a list can be asked for.
+QUERIES = ["", *(f"?show={shown}" for shown in (*STATES, "all")), "?show=all&page=2", "?show=nonsense&page=x&next=/"]
+
+
+def canary(kind, place):
+    return "CANARY-" + hashlib.sha256(f"{kind} {place}".encode()).hexdigest()[:20]
+
+
+def login(kind, place):
+    return f"{canary(kind, place)}@example.com"
+
+
+def places_found(text, kind):
+    text = text.lower()
+    return {place for place in PLACES if canary(kind, place).lower() in text}
+
+
+@dataclass
+class Swept:
+    """Everything that was read, by who read it."""
+
+    by: dict = field(default_factory=dict)
+
+    def add(self, reader, text):
+        self.by.setdefault(reader, []).append(text)
+
+    def found(self, kind, readers=None):
+        """Return which planted words of a kind of bug somebody of these readers met."""
+        return places_found("\n".join(text for who, texts in self.by.items() if readers is None or who in readers for text in texts), kind)
+
+
+def plant(world):
+    """Put bugs of every kind and state into Bugzilla, and return their numbers by kind."""
+    bugs = {}
+    for kind, (groups, _) in KINDS.items():
+        for person in ("creator", "assignee", "requestee", "commenter"):
+            world.add_user(login(kind, person), canary(kind, f"{person}'s name"))
+        bugs[kind] = [plant_one(world, kind, groups, state) for state in STATES]
+    return bugs
+
+
+def plant_one(world, kind, groups, state):
+    bug = world.add_bug(
+        product="Infrastructure & Operations",
+        component="CIDuty: Loan Requests",
+        summary=f"Loan a machine {canary(kind, 'summary')}",
+        description=canary(kind, "description"),
+        creator=login(kind, "creator"),
+        assigned_to=login(kind, "assignee"),
+        whiteboard=canary(kind, "whiteboard"),
+        alias=f"{canary(kind, 'alias')}-{state}",
+        groups=groups,
+        flags=[
+            {"name": "needinfo", "status": "?", "requestee": login(kind, "requestee")},
+            {"name": "needs-treeclosure", "status": "?"},
+        ],
+        at=clock.now() - timedelta(days=5),
+    )
+    world.comment(bug, login(kind, "commenter"), canary(kind, "comment"), at=clock.now() - timedelta(days=4))
+    if state == "answered":
+        world.comment(bug, "duty@example.com", canary(kind, "comment"), at=clock.now() - timedelta(days=3))
+    if state == "closed":
+        world.update(bug, "duty@example.com", {"status": "RESOLVED", "resolution": "FIXED"}, at=clock.now() - timedelta(days=2))
+    return bug
+
+
+def turn_private(world, bugs):
+    for kind in TURNED:
+        for bug in bugs[kind]:
+            world.update(bug, "scheduler@example.com", {"groups": {"add": KINDS[kind][1]}})
+
+
+def poll_command(swept):
+    out = StringIO()
+    call_command("poll", stdout=out, stderr=out)
+    swept.add("poll", out.getvalue())
+
+
+def sweep_the_site(swept, clients, people, bugs):
+    """Read every page in every way as everybody, the answers to every form too."""
+    numbers = [bug for kind in bugs.values() for bug in kind] + [9_999_999]
+    addresses = list(addresses_of_the_site(bug_id=numbers, person_id=[person.pk for person in people.values()]))
+    addresses.sort(key=lambda address: address.startswith("/sign-out"))  # signs out, so it comes last
+    for role, client in clients.items():
+        for address in [*addresses, "/no/such/page/"]:
+            for query in QUERIES if not any(part.isdigit() for part in address.split("/")) else [""]:
+                for headers in ({}, {"hx-request": "true"}):
+                    read(swept, role, client.get(address + query, headers=headers))
+        for address in addresses:
+            if "/demo/" not in address:  # it would sign somebody else in
+                read(swept, role, client.post(address, {"next": "/loaners/?show=all"}))
+                read(swept, role, client.get("/livez"))
+                read(swept, role, client.get("/loaners/"))  # with whatever message the form left behind
+
+
+def read(swept, role, response):
+    headers = "\n".join(f"{name}: {value}" for name, value in response.headers.items())
+    swept.add(role, f"{response.status_code}\n{headers}\n{response.cookies.output()}\n{response.content.decode()}")
+    return response
+
+
+@pytest.fixture
+def everything_logged(caplog):
+    """Every logger talks as much as it can."""
+    levels = {name: logging.getLogger(name).level for name in ("", *logging.root.manager.loggerDict)}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    caplog.set_level(logging.DEBUG)
+    yield caplog
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@pytest.fixture
+def planted(bugzilla):
+    return plant(bugzilla.world)
+
+
+@pytest.fixture
+def developer_of_the_public_bug(developer):
+    BugzillaLogin.objects.create(person=developer, login=login("public", "creator"))
+    return developer
+
+
+def database():
+    return str(every_row())
+
+
+def test_the_bot_sees_the_words_and_the_database_held_those_that_were_public(bugzilla, planted):
+    poll.poll()
+    client = poll.new_client(breaker.current_connection())
+    assert canary("seen by the bot", "summary") in client.bug(planted["seen by the bot"][0])["summary"]
+    for kind in TURNED:
+        assert places_found(database(), kind) == set(PLACES) - NEVER_READ - {"requestee's name", "commenter's name"}
+    assert places_found(database(), "seen by the bot") == set()
+
+
+def test_the_words_of_a_restricted_bug_reach_nobody(
+    bugzilla, planted, clients, people, developer_of_the_public_bug, demo, everything_logged, capfd
+):
+    swept = Swept()
+    poll_command(swept)
+    turn_private(bugzilla.world, planted)
+    clock.move(timedelta(minutes=61))  # those that were closed are noticed within the hour
+    poll_command(swept)
+    sweep_the_site(swept, clients, people, planted)
+    swept.add("log", everything_logged.text)
+    swept.add("output", "".join(capfd.readouterr()))
+    swept.add("database", database())
+
+    for kind in RESTRICTED:
+        assert swept.found(kind) == set(), kind
+    assert set(Bug.objects.filter(pk__in=sum((planted[kind] for kind in RESTRICTED), [])).values_list("visibility", flat=True)) == {
+        Visibility.RESTRICTED
+    }
+    # The same sweep finds what is public, and for CiDuty alone what is STAFF.
+    pages = {"summary", "creator's name", "assignee's name"}
+    for role in (Role.DUTY, Role.LEAD, Role.MANAGER, Role.DEVELOPER):
+        assert pages <= swept.found("public", {role}), role
+    for role in (Role.PUBLIC, Role.SCHEDULER):
+        assert swept.found("public", {role}) == set(), role
+    for role in Role:
+        assert pages <= swept.found("staff", {role}) if role in CIDUTY_ROLES else swept.found("staff", {role}) == set(), role
+    assert {"summary", "whiteboard", "alias", "creator", "assignee", "requestee"} <= swept.found("staff", {"database"})
+    for kind in ("public", "staff"):
+        assert swept.found(kind, {"log", "output", "poll"}) == set()
+        assert swept.found(kind) & NEVER_READ == set()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "bad_bug", "remove": ["groups"]},
+        {"kind": "bad_bug", "patch": {"status": None}},
+        {"kind": "bad_bug", "patch": {"flags": {"not": "a list"}}},
+        {"kind": "poison", "status": 500},
+        {"kind": "poison", "status": 400, "code": 100500},
+    ],
+)
+def test_a_bug_that_cannot_be_read_is_not_known_to_be_public_and_is_shown_to_nobody(
+    bugzilla, clients, people, demo, everything_logged, capfd, fault
+):
+    """It may have turned private: PUBLIC is what the last full read said (design.md, decision 3)."""
+    kind = "turned private, seen by the bot"
+    plant(bugzilla.world)
+    poll.poll()
+    waiting = BugText.objects.filter(summary__contains=canary(kind, "summary"), bug__is_open=True).order_by("pk").first().bug
+    assert canary(kind, "summary") in clients[Role.DUTY].get(f"/loaners/{waiting.pk}/").content.decode()
+    bugs = list(BugText.objects.filter(summary__contains=canary(kind, "summary")).values_list("pk", flat=True))
+    for bug in bugs:
+        bugzilla.world.update(bug, "scheduler@example.com", {"groups": {"add": ["infra-bot-sees"]}})
+        bugzilla.faults.add(Fault(bug_id=bug, match=r"id=|/rest/bug/\d", **fault))
+    swept = Swept()
+    poll_command(swept)
+    assert set(Quarantine.objects.values_list("pk", flat=True)) == set(bugs)
+    for role, client in clients.items():
+        for address in ("/", "/loaners/?show=all", *(f"/loaners/{bug}/" for bug in bugs)):
+            read(swept, role, client.get(address))
+    swept.add("log", everything_logged.text)
+    swept.add("output", "".join(capfd.readouterr()))
+    swept.add("quarantine", str(list(Quarantine.objects.values_list())))
+    assert swept.found(kind) == set()
+    assert "summary" in swept.found("public", {Role.DUTY})
+
+    bugzilla.faults.clear()  # it can be read again, and is restricted: now the words go
+    poll_command(swept)
+    assert places_found(database(), kind) == set()
+
+
+def test_a_public_bug_that_could_not_be_read_for_a_while_has_its_words_back_by_itself(bugzilla, clients):
+    bug = plant_one_public(bugzilla.world)
+    poll.poll()
+    fault = Fault("poison", bug_id=bug, status=500, match=r"id=|/rest/bug/\d")
+    bugzilla.faults.add(fault)
+    poll.poll()
+    assert "its words stay in Bugzilla" in clients[Role.DUTY].get(f"/loaners/{bug}/").content.decode()
+    bugzilla.faults.clear()
+    poll.poll()
+    page = clients[Role.DUTY].get(f"/loaners/{bug}/").content.decode()
+    assert places_found(page, "public") >= {"summary", "creator's name", "assignee's name"}
+
+
+def plant_one_public(world):
+    for person in ("creator", "assignee", "requestee", "commenter"):
+        world.add_user(login("public", person), canary("public", f"{person}'s name"))
+    return plant_one(world, "public", [], "waiting")
+
+
+def test_released_words_come_back_only_after_a_person_of_ciduty_asked(bugzilla, planted, clients):
+    kind = "turned private, hidden from the bot"
+    bug = planted[kind][0]
+    poll.poll()
+    turn_private(bugzilla.world, planted)
+    poll.poll()
+    bugzilla.world.update(bug, "scheduler@example.com", {"groups": {"remove": ["infra"]}})
+    clock.move(timedelta(minutes=61))
+    poll.poll()
+    assert places_found(database(), kind) == set()
+    for role in (Role.DEVELOPER, Role.SCHEDULER, Role.MANAGER):
+        assert clients[role].post(f"/bugs/{bug}/release/").status_code == 403
+    assert browser_of().post(f"/bugs/{bug}/release/").headers["Location"].startswith("/sign-in/")
+    poll.poll()
+    assert places_found(database(), kind) == set()
+    clients[Role.DUTY].post(f"/bugs/{bug}/release/")
+    poll.poll()
+    assert "summary" in places_found(clients[Role.DUTY].get(f"/loaners/{bug}/").content.decode(), kind)

@@ -1,0 +1,94 @@
+"""The demo world: one click signs in, only in the demo, only as its own people; it is loaded into an empty database only."""
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import NoReverseMatch, reverse
+
+from ciduty.demo import world
+from ciduty.people.models import Person, ciduty_logins
+from ciduty.people.roles import Role
+from tests.cast import PersonFactory, browser_of, every_row
+
+pytestmark = pytest.mark.django_db
+
+ROLES = [role for role in Role if role != Role.PUBLIC]
+
+
+def click(role, client=None):
+    return (client or browser_of()).post("/demo/sign-in/", {"role": role})
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_one_click_signs_in_as_any_role(people, demo, role):
+    browser = browser_of()
+    assert click(role, browser).headers["Location"] == "/"
+    assert browser.get("/loaners/").context["role"] == role
+
+
+def test_public_signs_out(clients, demo):
+    assert click("public", clients[Role.LEAD]).status_code == 302
+    assert clients[Role.LEAD].get("/loaners/").status_code == 302
+
+
+def test_the_page_offers_every_role_in_the_demo_and_none_outside(people, demo, settings, stranger):
+    page = stranger.get("/sign-in/").content.decode()
+    assert all(f"Sign in as {role}</button>" in page for role in ROLES)
+    settings.DEMO = False
+    assert "Sign in as" not in stranger.get("/sign-in/").content.decode()
+
+
+def test_outside_the_demo_there_is_no_such_address(people):
+    with pytest.raises(NoReverseMatch):
+        reverse("demo_sign_in")
+    browser = browser_of()
+    assert click("lead", browser).status_code == 404
+    assert browser.get("/loaners/").status_code == 302
+
+
+def test_outside_the_demo_the_view_refuses_even_where_the_site_map_has_it(people, demo, settings):
+    settings.DEMO = False
+    browser = browser_of()
+    assert click("lead", browser).status_code == 404
+    assert browser.get("/loaners/").status_code == 302
+
+
+@pytest.mark.parametrize("name", ["somebody", "", "LEAD", "no such person"])
+def test_one_click_signs_nobody_in_but_the_demos_own_people(people, demo, name):
+    PersonFactory(username="somebody", role=Role.LEAD)
+    browser = browser_of()
+    assert click(name, browser).status_code == 404
+    assert browser.get("/loaners/").status_code == 302
+
+
+def test_an_account_that_is_named_like_a_role_but_is_none_is_not_the_demos(demo):
+    PersonFactory(username="developer", role=Role.LEAD)
+    assert click("developer").status_code == 404
+
+
+def test_somebody_who_is_switched_off_stays_out_of_the_demo_too(people, demo):
+    Person.objects.filter(role=Role.LEAD).update(is_active=False)
+    assert click("lead").status_code == 404
+
+
+def test_the_demo_world_holds_one_person_of_every_role_with_login_and_password(capsys):
+    call_command("demo")
+    assert capsys.readouterr().out == "The demo world is loaded.\n"
+    assert set(Person.objects.values_list("username", "role")) == {(role, role) for role in ROLES}
+    assert {"duty@example.com", "lead@example.com"} <= ciduty_logins()
+    assert browser_of().post("/sign-in/", {"username": "duty", "password": world.PASSWORD}).status_code == 302
+
+
+def test_loading_it_twice_changes_nothing(capsys):
+    call_command("demo")
+    before = every_row()
+    call_command("demo")
+    assert capsys.readouterr().out.endswith("The demo world was there already.\n")
+    assert every_row() == before
+
+
+def test_it_refuses_where_real_people_are():
+    PersonFactory(username="somebody")
+    before = every_row()
+    with pytest.raises(CommandError, match="This database has people of its own"):
+        call_command("demo")
+    assert every_row() == before
