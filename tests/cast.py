@@ -1,4 +1,4 @@
-"""The cast and the stage: people by role, their browsers, and a Bugzilla to play with. Loaded for every test; tests nothing."""
+"""The cast and the stage of every test: people by role, their browsers, and a Bugzilla to play with. Tests nothing."""
 
 import importlib
 from datetime import UTC, datetime
@@ -106,7 +106,7 @@ def names_of_the_site(patterns=None):
 
 
 def addresses_of_the_site(**arguments):
-    """Yield every address, with every given value of its argument: `bug_id=[1400123]`. A new argument needs its values here."""
+    """Yield every address with every given value of its argument (`bug_id=[1400123]`); a new argument needs values."""
     for name, wanted in names_of_the_site():
         for values in product(*(arguments[argument] for argument in wanted)):
             yield reverse(name, args=values)

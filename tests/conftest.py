@@ -1,17 +1,125 @@
-"""What every test stands on: settings of their own, before Django reads any."""
+"""What every test stands on: an environment of their own before Django reads any, shut sockets, Chromium. The cast is in cast.py."""
 
+import atexit
 import os
+import shutil
+import socket
+import sys
 import tempfile
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
-os.environ["CIDUTY_STATE_DIR"] = tempfile.mkdtemp(prefix="ciduty-tests-")
-os.environ["CIDUTY_ENV_FILE"] = ""
+import pytest
+
+if "ciduty.settings" in sys.modules:
+    raise pytest.UsageError(
+        "The settings were read before the tests could set theirs: unset DJANGO_SETTINGS_MODULE, and run without --ds."
+    )
+
+#: What the environment may choose: which database and which broker the tests run on.
+CHOSEN_OUTSIDE = ("DATABASE_URL", "REDIS_URL", "CIDUTY_BROWSER_TESTS")
+CLEARED = ("BUGZILLA_", "CIDUTY_", "EMAIL_", "TREESTATUS_", "OIDC_", "DJANGO_")
+CLEARED_NAMES = ("SECRET_KEY", "DEBUG", "SITE_URL", "ALLOWED_HOSTS", "PORT", "MAIL_FROM", "SENTRY_DSN", "LOG_LEVEL")
+CLEARED_NAMES += ("BEHIND_PROXY", "SECURE_SSL_REDIRECT")
+
+for name in list(os.environ):
+    if name not in CHOSEN_OUTSIDE and (name.startswith(CLEARED) or name in CLEARED_NAMES):
+        del os.environ[name]
+STATE_DIR = tempfile.mkdtemp(prefix="ciduty-tests-")
+atexit.register(shutil.rmtree, STATE_DIR, ignore_errors=True)
+os.environ["CIDUTY_STATE_DIR"] = STATE_DIR
+os.environ["CIDUTY_ENV_FILE"] = ""  # a developer's own .env is not the tests'
+os.environ["DJANGO_SETTINGS_MODULE"] = "ciduty.settings"
+
+import django  # noqa: E402
+from django.conf import settings  # noqa: E402
+
+django.setup()
 
 pytest_plugins = ("tests.cast",)
 
+_connect, _connect_ex, _getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+_also_reachable = {urlsplit(os.environ.get("REDIS_URL", "")).hostname}
+
+
+def _stay_here(host) -> None:
+    """Raise RuntimeError for a host that is not this machine (or the Redis that REDIS_URL names)."""
+    if isinstance(host, bytes):
+        host = host.decode()
+    if not host or host == "localhost" or host in _also_reachable:
+        return
+    try:
+        inside = ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        inside = False
+    if not inside:
+        raise RuntimeError(f"A test tried to reach {host!r}: tests stay on this machine.")
+
+
+def _guarded_connect(self, address):
+    if self.family in {socket.AF_INET, socket.AF_INET6}:
+        _stay_here(address[0])
+    return _connect(self, address)
+
+
+def _guarded_connect_ex(self, address):
+    if self.family in {socket.AF_INET, socket.AF_INET6}:
+        _stay_here(address[0])
+    return _connect_ex(self, address)
+
+
+def _guarded_getaddrinfo(host, *args, **kwargs):
+    _stay_here(host)
+    return _getaddrinfo(host, *args, **kwargs)
+
 
 def pytest_configure():
-    """Let tests move the clock."""
-    from django.conf import settings
-
+    """Let tests move the clock, sign people in quickly, and reach nothing beyond this machine."""
     settings.TESTING = True
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    socket.socket.connect, socket.socket.connect_ex = _guarded_connect, _guarded_connect_ex
+    socket.getaddrinfo = _guarded_getaddrinfo
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Run browser tests last: Playwright's event loop stays in this thread once it has begun."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+CHROMIUM_FLAGS = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-pings",
+]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium without a window, for tests marked `browser`; they skip, and say so, where there is none."""
+    if os.environ.get("CIDUTY_BROWSER_TESTS") == "0":
+        pytest.skip("switched off by CIDUTY_BROWSER_TESTS=0: they ran in the other pass")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("Chromium is not installed (apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    flags = CHROMIUM_FLAGS + (["--no-sandbox"] if os.geteuid() == 0 else [])
+    # Playwright's loop runs in this thread, and Django would take every query for one inside of it.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=flags)
+        yield chromium
+        chromium.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def page(browser):
+    """An empty page of a browser that remembers nothing of the tests before."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()

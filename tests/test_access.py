@@ -83,7 +83,9 @@ def test_every_address_of_the_demo_has_a_row_in_this_table(demo):
 
 def test_the_table_names_the_addresses_that_people_know(demo):
     arguments = {"person": [1], "release_words": [1400123], "loaner_request": [1400123]}
-    assert {name: reverse(name, args=arguments.get(name)) for name in TABLE} == {name: address_of(name) for name in TABLE}
+    assert {name: reverse(name, args=arguments.get(name)) for name in TABLE} == {
+        name: address_of(name) for name in TABLE
+    }
 
 
 @pytest.mark.parametrize("method", ["get", "head", "post"])
@@ -121,8 +123,6 @@ def test_access_has_no_row_for_a_page_that_is_gone(demo):
 def test_looking_changes_nothing(everybody, demo, settings, method):
     settings.BUGZILLA_URL = "http://127.0.0.1:9"  # nobody answers there, and no page may ask
     bug, somebody = request_with_words(bug__held_back=True).pk, everybody["people"][Role.DUTY].pk
-    for name in TABLE:  # what is made once, such as the session of a redirect, is made before
-        browser_of().get(address_of(name, bug, somebody))
     before = every_row(leave_out=["django_session"])
     for name in TABLE:
         for role in COLUMNS:
@@ -130,12 +130,16 @@ def test_looking_changes_nothing(everybody, demo, settings, method):
     assert every_row(leave_out=["django_session"]) == before
 
 
-@pytest.mark.parametrize("name", [name for name, (_, _, acting) in TABLE.items() if set(acting) & set(".>e") or name in ONLY_IN_THE_DEMO])
+@pytest.mark.parametrize(
+    "name", [name for name, (_, _, acting) in TABLE.items() if set(acting) & set(".>e") or name in ONLY_IN_THE_DEMO]
+)
 def test_no_form_acts_without_its_token(people, demo, name):
     bug = request_with_words().pk
     client = browser_of(people[Role.LEAD] if name != "sign_in" else None, enforce_csrf_checks=True)
     before = every_row()
-    response = client.post(address_of(name, bug, people[Role.DUTY].pk), {"role": "duty", "username": "duty", "password": "x"})
+    response = client.post(
+        address_of(name, bug, people[Role.DUTY].pk), {"role": "duty", "username": "duty", "password": "x"}
+    )
     assert response.status_code == 403
     assert "This form is too old" in response.content.decode()
     assert every_row() == before
@@ -157,7 +161,9 @@ def test_somebody_sees_their_own_public_requests_and_no_others(clients, role):
 def _apart_from_the_number(response, bug):
     """Return the answer less the moment, the form's token and the number that was asked for."""
     body = re.sub(r"<time .*?</time>|csrfmiddlewaretoken\" value=\"\w+\"", "", response.content.decode())
-    headers = {name: value.replace(str(bug), "N") for name, value in response.headers.items() if name != "Content-Length"}
+    headers = {
+        name: value.replace(str(bug), "N") for name, value in response.headers.items() if name != "Content-Length"
+    }
     return response.status_code, headers, body.replace(str(bug), "N")
 
 
@@ -185,7 +191,10 @@ def test_a_number_that_no_bug_or_person_has_is_no_such_page(clients, number):
 
 def test_a_manager_knows_of_every_request_and_reads_no_staff_words(clients):
     request = request_with_words(
-        bug__visibility=Visibility.STAFF, summary="Only for staff", creator="staff@example.com", assignee="other@example.com"
+        bug__visibility=Visibility.STAFF,
+        summary="Only for staff",
+        creator="staff@example.com",
+        assignee="other@example.com",
     )
     for address in (f"/loaners/{request.pk}/", "/loaners/"):
         page = clients[Role.MANAGER].get(address).content.decode()
@@ -197,7 +206,9 @@ def test_a_manager_knows_of_every_request_and_reads_no_staff_words(clients):
 
 
 def test_words_that_were_left_behind_by_a_restricted_bug_are_shown_to_nobody(clients):
-    request = request_with_words(bug__visibility=Visibility.RESTRICTED, summary="Left behind", assignee="behind@example.com")
+    request = request_with_words(
+        bug__visibility=Visibility.RESTRICTED, summary="Left behind", assignee="behind@example.com"
+    )
     for role in COLUMNS:
         for address in ("/", "/loaners/?show=all", f"/loaners/{request.pk}/"):
             page = clients[role].get(address, follow=True).content.decode()
@@ -227,7 +238,9 @@ def test_nobody_is_sent_to_another_host(people, clients, target):
     people[Role.MANAGER].save()
     bug = request_with_words().pk
     answers = [
-        browser_of().post("/sign-in/", {"username": "manager", "password": "a password of the manager", "next": target}),
+        browser_of().post(
+            "/sign-in/", {"username": "manager", "password": "a password of the manager", "next": target}
+        ),
         browser_of().post(f"/sign-in/?next={target}", {"username": "manager", "password": "a password of the manager"}),
         clients[Role.DUTY].get("/sign-in/", {"next": target}),
         clients[Role.DUTY].post("/sync/", {"next": target}),

@@ -93,10 +93,18 @@ def test_a_server_that_ignores_the_header_is_noticed_although_it_answers_200(wor
     assert "BUGZILLA_KEY_IN=query" in str(failure)
 
 
-def test_a_server_without_whoami_needs_the_login_to_be_named(world):
+def test_a_server_without_whoami_proves_the_sign_in_without_a_login_too(world):
     with Sandbox(world, version="5.2+") as old:
-        failure = failure_of(Client(old.url, KEY, key_in="query").signed_in_as, Auth)
-    assert "BUGZILLA_LOGIN" in str(failure)
+        assert Client(old.url, KEY, key_in="query").signed_in_as() == ""
+        failure = failure_of(Client(old.url, KEY, key_in="header").signed_in_as, Auth)
+        assert "BUGZILLA_KEY_IN=query" in str(failure)
+        assert len(old.requests) == 4
+
+
+def test_a_login_that_bugzilla_does_not_know_is_named(world):
+    with Sandbox(world, version="5.2+") as old:
+        failure = failure_of(Client(old.url, KEY, key_in="query", login="nobody@nowhere.example.com").signed_in_as, Auth)
+    assert "nobody@nowhere.example.com" in str(failure)
 
 
 def test_a_trailing_slash_does_not_matter(sandbox):

@@ -1,9 +1,9 @@
-"""The words of a restricted bug reach nobody: not a page, a header, a log line, a command's output or a row of the database.
+"""The words of a restricted bug reach nobody: no page, header, log line, command's output or row of the database.
 
-Words that can be told apart are planted in bugs of every kind; then everything that anybody can read is read. The raw bytes
-of the database are left out: SQLite keeps deleted rows in free pages and its write-ahead log, PostgreSQL until the next
-vacuum, and reading those takes the rights of the server itself. A query log is left out too; the shipped PostgreSQL keeps
-none of failed statements (design.md, decision 11).
+Words that can be told apart are planted in bugs of every kind; then everything that anybody can read is read. Left out
+are the raw bytes of the database: SQLite keeps deleted rows in free pages and its write-ahead log, PostgreSQL until the
+next vacuum, and reading those takes the rights of the server itself; and a query log, which a real installation has not
+(the shipped PostgreSQL logs no failed statement either: design.md, decision 11).
 """
 
 import hashlib
@@ -37,8 +37,8 @@ KINDS = {
 RESTRICTED = list(KINDS)[:4]
 TURNED = list(KINDS)[1:4]
 PLACES = [
-    "summary", "description", "comment", "alias", "whiteboard", "creator", "creator's name", "assignee", "assignee's name",
-    "requestee", "requestee's name", "commenter", "commenter's name",
+    "summary", "description", "comment", "alias", "whiteboard", "creator", "creator's name", "assignee",
+    "assignee's name", "requestee", "requestee's name", "commenter", "commenter's name",
 ]  # fmt: skip
 #: What is written in comments is never asked for, not even of a public bug.
 NEVER_READ = {"description", "comment"}
@@ -71,7 +71,10 @@ class Swept:
 
     def found(self, kind, readers=None):
         """Return which planted words of a kind of bug somebody of these readers met."""
-        return places_found("\n".join(text for who, texts in self.by.items() if readers is None or who in readers for text in texts), kind)
+        return places_found(
+            "\n".join(text for who, texts in self.by.items() if readers is None or who in readers for text in texts),
+            kind,
+        )
 
 
 def plant(world):
@@ -105,7 +108,9 @@ def plant_one(world, kind, groups, state):
     if state == "answered":
         world.comment(bug, "duty@example.com", canary(kind, "comment"), at=clock.now() - timedelta(days=3))
     if state == "closed":
-        world.update(bug, "duty@example.com", {"status": "RESOLVED", "resolution": "FIXED"}, at=clock.now() - timedelta(days=2))
+        world.update(
+            bug, "duty@example.com", {"status": "RESOLVED", "resolution": "FIXED"}, at=clock.now() - timedelta(days=2)
+        )
     return bug
 
 
@@ -195,9 +200,9 @@ def test_the_words_of_a_restricted_bug_reach_nobody(
 
     for kind in RESTRICTED:
         assert swept.found(kind) == set(), kind
-    assert set(Bug.objects.filter(pk__in=sum((planted[kind] for kind in RESTRICTED), [])).values_list("visibility", flat=True)) == {
-        Visibility.RESTRICTED
-    }
+    assert set(
+        Bug.objects.filter(pk__in=sum((planted[kind] for kind in RESTRICTED), [])).values_list("visibility", flat=True)
+    ) == {Visibility.RESTRICTED}
     # The same sweep finds what is public, and for CiDuty alone what is STAFF.
     pages = {"summary", "creator's name", "assignee's name"}
     for role in (Role.DUTY, Role.LEAD, Role.MANAGER, Role.DEVELOPER):
@@ -205,7 +210,9 @@ def test_the_words_of_a_restricted_bug_reach_nobody(
     for role in (Role.PUBLIC, Role.SCHEDULER):
         assert swept.found("public", {role}) == set(), role
     for role in Role:
-        assert pages <= swept.found("staff", {role}) if role in CIDUTY_ROLES else swept.found("staff", {role}) == set(), role
+        assert (
+            pages <= swept.found("staff", {role}) if role in CIDUTY_ROLES else swept.found("staff", {role}) == set()
+        ), role
     assert {"summary", "whiteboard", "alias", "creator", "assignee", "requestee"} <= swept.found("staff", {"database"})
     for kind in ("public", "staff"):
         assert swept.found(kind, {"log", "output", "poll"}) == set()
@@ -229,7 +236,9 @@ def test_a_bug_that_cannot_be_read_is_not_known_to_be_public_and_is_shown_to_nob
     kind = "turned private, seen by the bot"
     plant(bugzilla.world)
     poll.poll()
-    waiting = BugText.objects.filter(summary__contains=canary(kind, "summary"), bug__is_open=True).order_by("pk").first().bug
+    waiting = (
+        BugText.objects.filter(summary__contains=canary(kind, "summary"), bug__is_open=True).order_by("pk").first().bug
+    )
     assert canary(kind, "summary") in clients[Role.DUTY].get(f"/loaners/{waiting.pk}/").content.decode()
     bugs = list(BugText.objects.filter(summary__contains=canary(kind, "summary")).values_list("pk", flat=True))
     for bug in bugs:

@@ -1,4 +1,4 @@
-"""The demo world: one click signs in, only in the demo, only as its own people; it is loaded into an empty database only."""
+"""The demo world: one click signs in, only in the demo and as its own people; it is loaded only where nothing is."""
 
 import pytest
 from django.core.management import CommandError, call_command

@@ -58,6 +58,14 @@ def test_a_tracked_id_is_mirrored_wherever_it_is(bugzilla):
     cycle_done(read=1)
 
 
+def test_a_flag_that_only_begins_alike_brings_nothing_in(bugzilla):
+    bugzilla.world.add_flag_type("needs-treeclosure-review")
+    bugzilla.world.add_product("Elsewhere", ["General"], flag_types=("needs-treeclosure-review",))
+    file(bugzilla, product="Elsewhere", component="General", flags=[{"name": "needs-treeclosure-review", "status": "?"}])
+    cycle_done(read=0)
+    assert not Bug.objects.exists()
+
+
 def test_the_watermark_is_bugzillas_own_time_whatever_our_clock_says(bugzilla):
     bugzilla.world.set_clock(lambda: datetime(2031, 5, 1, 12, tzinfo=UTC))
     cycle_done()

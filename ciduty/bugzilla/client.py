@@ -27,6 +27,11 @@ from ciduty.bugzilla.session import BorderSession
 #: Error codes (bugzilla/README.md). 401 does not mean a bad key: the code decides.
 NO_SUCH_BUG = {100, 101, 102}
 NOT_SIGNED_IN = {300, 301, 305, 306, 410}
+NO_MATCH_FOR_STRANGERS = 505
+NOT_TAKEN = (
+    "Bugzilla does not take the key where it is sent and answers as to a stranger: "
+    "check the key, or set BUGZILLA_KEY_IN=query for a server that ignores the header"
+)
 RATE_LIMIT = 32000  # bugzilla.mozilla.org's; upstream uses it for other refusals of writes
 
 #: A server that cuts its answers without a mark does not cut them shorter than this.
@@ -83,8 +88,9 @@ class Client:
     # --- signing in -------------------------------------------------------------------------------------------------
 
     def signed_in_as(self) -> str:
-        """Return the login the key belongs to, proven by Bugzilla. Raises Auth when the key is not signed in.
+        """Return the login the key belongs to, or "" where it is proven to be signed in but Bugzilla does not say as whom.
 
+        Raises Auth when the key is not signed in.
         https://bugzilla.readthedocs.io/en/latest/api/core/v1/user.html - `whoami` is 404 on 5.2, which also ignores the
         key header and answers 200 as anonymous; there `can_login`, shown to signed-in callers only, is the proof.
         """
@@ -100,16 +106,18 @@ class Client:
         return self._proven_by_can_login()
 
     def _proven_by_can_login(self) -> str:
-        if not self.login:
-            raise Auth("this Bugzilla has no whoami (5.2): set BUGZILLA_LOGIN to the account of the key, to prove its sign-in")
-        users = self._get("user", {"names": self.login}).get("users")
-        if not isinstance(users, list) or not users or not isinstance(users[0], dict):
-            raise Unavailable("Bugzilla did not say who BUGZILLA_LOGIN is", reached=True)
-        if "can_login" not in users[0]:
-            raise Auth(
-                "Bugzilla does not take the key where it is sent and answers as to a stranger: "
-                "check the key, or set BUGZILLA_KEY_IN=query for a server that ignores the header"
-            )
+        # Without a name to ask for, any will do: matching is refused to strangers altogether.
+        asked = {"names": self.login} if self.login else {"match": "@", "limit": 1}
+        try:
+            users = self._list(self._get("user", asked), "users")
+        except Rejected as refusal:
+            if refusal.code == NO_MATCH_FOR_STRANGERS:
+                raise Auth(NOT_TAKEN) from None
+            if self.login:
+                raise Auth(f"Bugzilla knows no account {self.login}: check BUGZILLA_LOGIN") from None
+            raise
+        if not users or "can_login" not in users[0]:
+            raise Auth(NOT_TAKEN)
         return self.login.lower()
 
     def flags_by_component(self, products: Iterable[str]) -> dict[tuple[str, str], set[str]]:

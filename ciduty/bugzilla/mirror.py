@@ -169,8 +169,12 @@ def set_aside(bug_id: int, problem: str, at: datetime, tally: Tally, was_read: b
 
 
 def release(bug: Bug) -> None:
-    """Let a bug's words be shown again as Bugzilla offers them; they come back with the next poll, which reads it anew."""
-    Bug.objects.filter(pk=bug.pk).update(held_back=False, read_server_time=None)
+    """Let a bug's words be shown again as Bugzilla offers them; they come back with the next poll, which reads it anew.
+
+    Nothing happens when a poll has found it restricted again meanwhile.
+    """
+    offered = Bug.objects.filter(pk=bug.pk).exclude(offered=Visibility.RESTRICTED)
+    offered.update(held_back=False, read_server_time=None)
 
 
 def next_stamp() -> int:

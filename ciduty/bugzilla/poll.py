@@ -53,7 +53,7 @@ def new_client(row: Connection) -> Client:
         settings.BUGZILLA_URL,
         settings.BUGZILLA_API_KEY,
         key_in=settings.BUGZILLA_KEY_IN,
-        login=settings.BUGZILLA_LOGIN or next(iter(sorted(settings.CIDUTY_BUGZILLA_STAFF)), ""),
+        login=settings.BUGZILLA_LOGIN,
         version=row.version,
         gate=breaker.Breaker(row),
     )
@@ -143,7 +143,7 @@ class _Poll:
         known_hidden = Bug.objects.exclude(not_visible_since=None).values_list("pk", flat=True)
         reader = Reader(self.client, known_hidden)
         for batch in reader.batches(self._ids_to_read(server_time, reconciled)):
-            mirror.store(list(batch.found.values()), self.reading, self.tally)
+            mirror.store(self._wanted(batch.found), self.reading, self.tally)
             mirror.hide(batch.not_visible, self.reading, self.tally)
             for bug_id, problem in batch.unreadable.items():
                 mirror.set_aside(bug_id, problem, moment, self.tally)
@@ -170,6 +170,8 @@ class _Poll:
             )
         row.login, row.checked_at = login, moment
         row.warnings, row.warnings_scope = self.scope.warnings(flags), self.source.scope
+        if not login:
+            row.warnings.append("This Bugzilla does not say whose key it is: set BUGZILLA_LOGIN, so that ciduty knows its own comments.")
         row.save()
 
     def _block_unless_blocked(self, failure: Auth) -> None:
@@ -193,6 +195,13 @@ class _Poll:
         self.held.renew()
         return wanted
 
+    def _wanted(self, found: dict[int, BugRead]) -> list[BugRead]:
+        """Leave out what no scope names and nobody tracks; what is mirrored already stays mirrored."""
+        outside = [bug_id for bug_id, bug in found.items() if not self.scope.includes(bug)]
+        known = set(Bug.objects.filter(pk__in=outside).values_list("pk", flat=True)) if outside else set()
+        known |= set(TrackedId.objects.filter(bug_id__in=outside).values_list("bug_id", flat=True)) if outside else set()
+        return [bug for bug_id, bug in found.items() if bug_id not in outside or bug_id in known]
+
     def _read_conversations(self, bugs: Iterable[BugRead]) -> None:
         """Read who acted when in the open requests that changed since; one that nobody ever touched is not asked about."""
         requests = {bug.id: bug for bug in bugs if bug.is_open}
@@ -215,7 +224,8 @@ class _Poll:
             if isinstance(failure, Unavailable) and not failure.reached:
                 raise
             self.client.server_time()  # raises when the server is unwell rather than this bug
-            mirror.set_aside(bug.id, f"its conversation could not be read: {failure}", self.reading.at, self.tally, was_read=True)
+            problem = f"its conversation could not be read: {failure}"
+            mirror.set_aside(bug.id, problem, self.reading.at, self.tally, was_read=True)
             return
         restricted = row.visibility == Visibility.RESTRICTED
         events = conversation.events(bug, comments, history, self.roles, restricted)

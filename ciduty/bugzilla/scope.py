@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from ciduty.bugzilla.client import Client
+from ciduty.bugzilla.values import Bug
 
 #: bugzilla.mozilla.org answers searches from a replica and asks for an overlap of at least five minutes.
 OVERLAP = timedelta(minutes=10)
@@ -53,6 +54,10 @@ class Scope:
         for page in client.search(by_flag | changed, f"bugs with the flag {self.flag}"):
             for row in page:
                 yield row["id"], str(row.get("last_change_time"))
+
+    def includes(self, bug: Bug) -> bool:
+        """Answer whether a bug is in scope, now that it was read: a search that ignored a parameter finds others too."""
+        return (bug.product, bug.component) in self.components or any(flag.name == self.flag for flag in bug.flags)
 
     def warnings(self, flags_by_component: dict[tuple[str, str], set[str]]) -> list[str]:
         """Return a sentence for everything that is configured but not there: Bugzilla ignores a typo without a word."""

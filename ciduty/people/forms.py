@@ -33,7 +33,8 @@ class SignInForm(AuthenticationForm):
         if blocked_until is not None:
             next_minute = blocked_until + timedelta(minutes=1)
             raise ValidationError(
-                f"Too many attempts to sign in. Wait until {next_minute:%H:%M} UTC; a lead of CiDuty can set a new password.",
+                f"Too many attempts to sign in. Wait until {next_minute:%H:%M} UTC. "
+                "A lead of CiDuty can set a new password meanwhile.",
                 code="throttled",
             )
         try:
@@ -94,9 +95,8 @@ class PersonForm(forms.ModelForm):
         stays_lead = cleaned.get("role") == Role.LEAD and cleaned.get("is_active")
         if self.instance.pk and not stays_lead:
             with transaction.atomic():  # locked, so that two leads cannot take each other's role at the same moment
-                leads = set(
-                    Person.objects.select_for_update().filter(role=Role.LEAD, is_active=True).values_list("pk", flat=True)
-                )
+                leads = Person.objects.select_for_update().filter(role=Role.LEAD, is_active=True)
+                leads = set(leads.values_list("pk", flat=True))
             if leads == {self.instance.pk}:
                 raise ValidationError(
                     f"{self.instance} is the last lead who can sign in: make somebody else lead first.", code="last_lead"
@@ -104,7 +104,7 @@ class PersonForm(forms.ModelForm):
         return cleaned
 
     def _post_clean(self):
-        """Judge the password by what the person is called now, as Django's own forms do: not before the fields are set."""
+        """Judge the password by what the person is called now, as Django's own forms do: once the fields are set."""
         super()._post_clean()
         password = self.cleaned_data.get("password")
         if password:

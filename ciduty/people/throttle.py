@@ -1,4 +1,4 @@
-"""Slows down the guessing of passwords: counts failed sign-ins in the database. Whether a password is right is not decided here.
+"""Slows down the guessing of passwords: counts failed sign-ins. Whether a password is right is not decided here.
 
 Names and addresses are kept as keyed hashes only: people type passwords into the wrong box.
 """
@@ -43,7 +43,7 @@ def succeeded(name: str, address: str) -> None:
 
 
 def address_of(request) -> str:
-    """Return who asks: an IPv4 address or the /64 of an IPv6 one; behind our proxy, what the proxy itself added last."""
+    """Return who asks: an IPv4 address or the /64 of an IPv6 one; behind our proxy, what the proxy added last."""
     told = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.BEHIND_PROXY else ""
     address = told.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR", "")
     try:

@@ -54,11 +54,11 @@ def form(bug_id: int, action: str, legend: str, inside: str) -> str:
     )
 
 
-def table(headings: list[str], rows: list[list[str]]) -> str:
+def table(headings: list[str], rows: list[list[str]], style: str = "plain") -> str:
     """Return a table; headings are text, cells are HTML."""
     head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table class="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def bug_list(bugs: list[dict]) -> str:
@@ -73,11 +73,11 @@ def bug_list(bugs: list[dict]) -> str:
             escape(f"{bug['status']} {bug['resolution']}".strip()),
             escape(bug["assigned_to"]),
             escape(", ".join(flag_text(flag) for flag in bug["flags"])),
-            escape(bug["creation_time"]),
+            escape(bug["creation_time"].replace("T", " ").removesuffix("Z")),
         ]
         for bug in bugs
     ]
-    return table(["Bug", "Summary", "Status", "Assignee", "Flags", "Filed (UTC)"], rows)
+    return table(["Bug", "Summary", "Status", "Assignee", "Flags", "Filed (UTC)"], rows, "list")
 
 
 def flag_text(flag: dict) -> str:

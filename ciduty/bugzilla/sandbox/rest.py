@@ -282,8 +282,8 @@ def _body(request: Request, is_52: bool) -> dict:
         )
     try:
         body = json.loads(request.body or b"{}")
-        if not isinstance(body, dict):
-            raise ValueError("not an object")
     except ValueError as problem:
         raise Refusal(32000, f"Could not parse the 'params' argument as valid JSON. Error: {problem} Value:") from None
+    if not isinstance(body, dict):
+        raise Refusal(32000, "The body of the request must be a JSON object.")
     return body

@@ -193,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
             if request.path == "/rest" or request.path.startswith("/rest/"):
                 return sandbox.rest.answer(request)
             return sandbox.pages.answer(request)
-        except Exception as problem:  # the edge: a real Bugzilla answers something too
+        except Exception as problem:  # noqa: BLE001 - the edge: a real Bugzilla answers something too
             where = traceback.extract_tb(problem.__traceback__)[-1]
             # Neither the message nor the request: they may hold a key or a bug's words.
             print(f"sandbox: {type(problem).__name__} in {where.filename}:{where.lineno}", file=sys.stderr)

@@ -168,14 +168,15 @@ class Command(BaseCommand):
         address = f"[{self.host}]:{settings.PORT}" if ":" in self.host else f"{self.host}:{settings.PORT}"
         web = ["ciduty.wsgi:application", "--bind", address, "--no-control-socket", "--preload"]
         web += ["--worker-class", "gthread", "--workers", "2", "--threads", "4", "--graceful-timeout", "3"]
-        worker = ["worker", "--pool=threads", "-c", "4", "-Q", "urgent,sync,mail"]
+        worker = ["worker", "--pool=threads", "-c", "4", "-Q", "urgent,sync,mail", "-l", settings.LOG_LEVEL]
         worker += ["--without-gossip", "--without-mingle"]  # there is no second worker to greet
         self.tree.start("web", [sys.executable, "-m", "gunicorn", *web], environment)
         if self.has_sandbox:
             self._wait_for_port(settings.PORT + 1)  # or the first poll would count as a failure
         self.tree.start("tick", [*MANAGE, "tick", "--every", "60"], environment)
         self.tree.start("worker", [*CELERY, *worker], environment)
-        self.tree.start("beat", [*CELERY, "beat", "-s", str(settings.STATE_DIR / "beat-schedule")], environment)
+        beat = ["beat", "-s", str(settings.STATE_DIR / "beat-schedule"), "-l", settings.LOG_LEVEL]
+        self.tree.start("beat", [*CELERY, *beat], environment)
 
     # --- waiting --------------------------------------------------------------------------------------------------
 

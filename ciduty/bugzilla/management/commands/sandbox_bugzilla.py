@@ -13,7 +13,7 @@ class Command(BaseCommand):
     """Serve a Bugzilla to play with until it is told to stop."""
 
     help = "Run a sandbox Bugzilla: a small real server with invented people and loan requests."
-    requires_system_checks = []  # it needs neither the database nor the settings of ciduty
+    requires_system_checks = ()  # it needs neither the database nor the settings of ciduty
 
     def create_parser(self, prog_name, subcommand, **kwargs):
         """Let our --version, which Bugzilla to be, stand in for Django's own of that name."""
