@@ -9,6 +9,7 @@ import requests
 
 from ciduty.bugzilla.client import Client
 from ciduty.bugzilla.errors import Auth, NotVisible, Rejected, Throttled, Unavailable
+from ciduty.bugzilla.listing import Listing
 from ciduty.bugzilla.sandbox import Fault, Sandbox, World
 from ciduty.bugzilla.session import BorderSession
 
@@ -128,14 +129,41 @@ def test_a_single_read_of_a_hidden_or_missing_bug_is_not_visible(sandbox, bug_id
 
 
 def search_all(client):
-    pages = client.search({"product": LOANS[0], "component": LOANS[1]}, "bugs")
-    return [row["id"] for page in pages for row in page]
+    return [row["id"] for row in Listing(client, {"product": LOANS[0], "component": LOANS[1]}, "bugs").rows()]
 
 
 def test_a_search_reads_to_the_end_although_the_server_cuts_without_a_mark(world):
     seen_by_bot = [number for number in range(1, 31) if number != 8]
     with Sandbox(world, max_search_results=21) as capped:
         assert search_all(Client(capped.url, KEY)) == seen_by_bot
+
+
+def test_a_search_that_the_server_always_refuses_ends_after_a_few_tries(sandbox):
+    client = client_of(sandbox)
+    nonsense = Listing(client, {"f1": "nonsense", "o1": "equals", "v1": "x"}, "x")
+    assert failure_of(lambda: list(nonsense.rows()), Rejected).code == 108
+    assert len(sandbox.requests) < 50
+
+
+@pytest.mark.parametrize("poison", [1, 2, 15, 29, 30])
+def test_a_row_that_spoils_its_page_is_stepped_past_and_bracketed(sandbox, poison):
+    sandbox.faults.add(Fault("poison", bug_id=poison, status=500))
+    listing = Listing(client_of(sandbox), {"product": LOANS[0], "component": LOANS[1]}, "bugs")
+    assert {row["id"] for row in listing.rows()} == set(range(1, 31)) - {8, poison}
+    assert poison in listing.suspects()
+    assert not listing.suspects() & (set(range(1, 31)) - {8, poison})
+
+
+def test_a_list_that_loses_a_row_between_two_pages_is_read_anew(world, monkeypatch):
+    monkeypatch.setattr("ciduty.bugzilla.listing.PAGE", 10)
+    monkeypatch.setattr("ciduty.bugzilla.listing.LEAST_CAP", 1)
+    with Sandbox(world) as sandbox:
+        rows = Listing(Client(sandbox.url, KEY), {"product": LOANS[0], "component": LOANS[1]}, "bugs").rows()
+        seen = [next(rows)["id"]]
+        world.update(1, "bot@example.com", {"groups": {"add": ["infra"]}})
+        seen += [row["id"] for row in rows]
+        world.update(1, "bot@example.com", {"groups": {"remove": ["infra"]}})
+    assert set(seen) == set(range(1, 31)) - {8}
 
 
 def test_a_search_asks_with_limit_offset_and_order(sandbox):
@@ -146,7 +174,7 @@ def test_a_search_asks_with_limit_offset_and_order(sandbox):
 
 
 def test_bugzillas_own_refusal_is_rejected_with_its_code(sandbox):
-    failure = failure_of(lambda: list(client_of(sandbox).search({"f1": "nonsense", "o1": "equals", "v1": "x"}, "x")), Rejected)
+    failure = failure_of(lambda: client_of(sandbox).rows({"f1": "nonsense", "o1": "equals", "v1": "x"}, "x"), Rejected)
     assert failure.code == 108
 
 

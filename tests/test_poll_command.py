@@ -33,7 +33,7 @@ def test_a_good_cycle_says_what_it_read_changed_and_hid(bugzilla, capsys):
         (Fault("html"), "web page"),
         (Fault("empty"), "empty page"),
         (Fault("redirect", status=302, location="/x"), "redirect"),
-        (Fault("status", status=503, body="<h1>down</h1>", content_type="text/html"), "503"),
+        (Fault("status", status=503, body="down", content_type="text/plain"), "no JSON"),
     ],
 )
 def test_a_failed_cycle_ends_with_one_line_and_loses_nothing(bugzilla, fault, says):

@@ -4,7 +4,7 @@ Rules: safety.md F6. Which bugs are asked for, and what becomes of them, is not 
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -34,9 +34,6 @@ NOT_TAKEN = (
 )
 RATE_LIMIT = 32000  # bugzilla.mozilla.org's; upstream uses it for other refusals of writes
 
-#: A server that cuts its answers without a mark does not cut them shorter than this.
-LEAST_CAP = 20
-PAGE = 1000
 IDS_AT_ONCE = 200  # the address stays under 8 KiB; bugzilla.mozilla.org answers 414 above
 SENTENCE = 300
 
@@ -142,34 +139,11 @@ class Client:
         """Return the time of Bugzilla's own database, aware and in UTC: the only clock a watermark may come from."""
         return self._value(lambda: values.moment(self._get("time").get("db_time"), "db_time"), "its time")
 
-    def search(self, asked: dict, what: str) -> Iterator[list[dict]]:
-        """Yield pages of raw `{id, last_change_time, product, component}`, ordered by id, to their true end.
+    def rows(self, query: dict, what: str) -> list[dict]:
+        """Return one page of a search as raw dictionaries that have an id; `listing.py` reads a whole list.
 
-        Each page starts with the last row of the one before: were that row missing, a bug left the list meanwhile, and
-        the search starts anew. Answers may be cut without a mark, so a short page is not the end (max_search_results).
+        https://bugzilla.readthedocs.io/en/latest/api/core/v1/bug.html#search-bugs
         """
-        offset, last, restarts = 0, None, 0
-        while True:
-            query = asked | {
-                "include_fields": "id,last_change_time,product,component",
-                "order": "bug_id",
-                "limit": PAGE,
-                "offset": offset,
-            }
-            rows = self._rows(query, what)
-            if last is not None and rows and rows[0]["id"] != last:
-                offset, last, restarts = 0, None, restarts + 1
-                if restarts > 3:
-                    raise Unavailable(f"the list of {what} changes faster than it can be read", reached=True)
-                continue
-            fresh = rows if last is None else rows[1:]
-            if fresh:
-                yield fresh
-            if not fresh or len(rows) < LEAST_CAP:
-                return
-            offset, last = offset + len(fresh) - (0 if last is not None else 1), rows[-1]["id"]
-
-    def _rows(self, query: dict, what: str) -> list[dict]:
         rows = self._list(self._call(what, lambda: self._backend().bug_search(query)), "bugs")
         for row in rows:
             self._value(lambda row=row: values.number(row.get("id"), "id"), what)

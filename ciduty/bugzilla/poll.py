@@ -141,8 +141,9 @@ class _Poll:
         self.roles = conversation.Roles(ciduty_logins(), self.connection.login)
         reconciled = self._reconcile_is_due(moment)
         known_hidden = Bug.objects.exclude(not_visible_since=None).values_list("pk", flat=True)
-        reader = Reader(self.client, known_hidden)
-        for batch in reader.batches(self._ids_to_read(server_time, reconciled)):
+        wanted, suspects = self._ids_to_read(reconciled)
+        reader = Reader(self.client, not_asked_singly=suspects - wanted | set(known_hidden))
+        for batch in reader.batches(wanted | suspects):
             mirror.store(self._wanted(batch.found), self.reading, self.tally)
             mirror.hide(batch.not_visible, self.reading, self.tally)
             for bug_id, problem in batch.unreadable.items():
@@ -184,16 +185,17 @@ class _Poll:
         last = self.source.reconciled_at
         return last is None or moment - last >= RECONCILE_EVERY
 
-    def _ids_to_read(self, server_time: datetime, everything: bool) -> set[int]:
+    def _ids_to_read(self, everything: bool) -> tuple[set[int], set[int]]:
+        """Return the ids to read, and those among which a bug is that no list could show."""
         since = self.source.watermark - OVERLAP if self.source.watermark else None
         unread = models.Q(read_server_time=None)
         again = Bug.objects.all() if everything else Bug.objects.active() | Bug.objects.filter(unread)
         wanted = set(again.values_list("pk", flat=True))
         wanted |= set(Quarantine.objects.values_list("bug_id", flat=True))
         wanted |= set(TrackedId.objects.values_list("bug_id", flat=True))
-        wanted |= {bug_id for bug_id, _ in self.scope.ids(self.client, since)}
+        listed, suspects = self.scope.ids(self.client, since)
         self.held.renew()
-        return wanted
+        return wanted | listed, suspects
 
     def _wanted(self, found: dict[int, BugRead]) -> list[BugRead]:
         """Leave out what no scope names and nobody tracks; what is mirrored already stays mirrored."""

@@ -25,11 +25,14 @@ class Batch:
 
 
 class Reader:
-    """Reads batches for one cycle. `known_hidden`: ids already known not to be visible, which are not asked singly again."""
+    """Reads batches for one cycle.
 
-    def __init__(self, client: Client, known_hidden: Iterable[int] = ()):
+    `not_asked_singly`: ids whose absence says nothing new, because they are known to be hidden or may not exist at all.
+    """
+
+    def __init__(self, client: Client, not_asked_singly: Iterable[int] = ()):
         self._client = client
-        self._known_hidden = frozenset(known_hidden)
+        self._not_asked_singly = frozenset(not_asked_singly)
         self._sign_in_is_proven = False
         self._unreadable = 0
 
@@ -50,7 +53,7 @@ class Reader:
         for bug_id in ids:
             if bug_id in raw:
                 self._take(bug_id, raw[bug_id], batch)
-            elif bug_id in self._known_hidden:
+            elif bug_id in self._not_asked_singly:
                 batch.not_visible.add(bug_id)
             else:
                 self._ask_singly(bug_id, batch)

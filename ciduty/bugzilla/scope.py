@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 
 from ciduty.bugzilla.client import Client
+from ciduty.bugzilla.listing import Listing
 from ciduty.bugzilla.values import Bug
 
 #: bugzilla.mozilla.org answers searches from a replica and asks for an overlap of at least five minutes.
@@ -36,24 +36,19 @@ class Scope:
         """Return what tells two scopes apart: another scope is read from its beginning."""
         return hashlib.sha256(json.dumps([sorted(self.components), self.flag]).encode()).hexdigest()
 
-    def ids(self, client: Client, since: datetime | None) -> Iterator[tuple[int, str]]:
-        """Yield (id, last change as Bugzilla writes it) of every bug in scope that changed since then; all when None.
+    def ids(self, client: Client, since: datetime | None) -> tuple[set[int], set[int]]:
+        """Return the ids of every bug in scope that changed since then (all when None), and those among which a bad one is.
 
         Product and component are asked for together, so the list holds a few pairs too many; they are left out here.
         """
         changed = {} if since is None else {"last_change_time": since.strftime("%Y-%m-%dT%H:%M:%SZ")}
-        by_component = {
-            "product": self.products,
-            "component": sorted({component for _, component in self.components}),
-        }
-        for page in client.search(by_component | changed, "bugs of the components"):
-            for row in page:
-                if (row.get("product"), row.get("component")) in self.components:
-                    yield row["id"], str(row.get("last_change_time"))
+        by_component = {"product": self.products, "component": sorted({component for _, component in self.components})}
         by_flag = {"f1": "flagtypes.name", "o1": "substring", "v1": self.flag}
-        for page in client.search(by_flag | changed, f"bugs with the flag {self.flag}"):
-            for row in page:
-                yield row["id"], str(row.get("last_change_time"))
+        components = Listing(client, by_component | changed, "bugs of the components")
+        flagged = Listing(client, by_flag | changed, f"bugs with the flag {self.flag}")
+        ids = {row["id"] for row in components.rows() if (row.get("product"), row.get("component")) in self.components}
+        ids |= {row["id"] for row in flagged.rows()}
+        return ids, components.suspects() | flagged.suspects()
 
     def includes(self, bug: Bug) -> bool:
         """Answer whether a bug is in scope, now that it was read: a search that ignored a parameter finds others too."""

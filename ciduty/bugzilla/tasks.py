@@ -8,7 +8,7 @@ from ciduty.bugzilla import poll
 TEN_MINUTES = 600
 
 
-@shared_task(queue="sync", soft_time_limit=TEN_MINUTES, time_limit=TEN_MINUTES + 30)
+@shared_task(soft_time_limit=TEN_MINUTES, time_limit=TEN_MINUTES + 30)
 def poll_if_due():
     """Poll when it is time or somebody asked for it. Safe to run twice: the lease lets one through."""
     poll.poll_if_due()
