@@ -1,4 +1,4 @@
-"""A tree of child processes: started, logged, restarted with back-off, ended together. What they do is the caller's matter."""
+"""A tree of child processes: started, logged, restarted with back-off, ended together. Knows nothing of their work."""
 
 import ctypes
 import os
@@ -124,7 +124,8 @@ class Tree:
         child.pause = min(2 * child.pause, LONGEST_PAUSE)
         if len(child.ends) >= TOO_MANY_ENDS:
             child.ends, child.gave_trouble = [], True
-            self.say(f"{child.name} ended {TOO_MANY_ENDS} times within {WITHIN} s; its last lines:\n{last_lines(child.log)}")
+            lines = last_lines(child.log)
+            self.say(f"{child.name} ended {TOO_MANY_ENDS} times within {WITHIN} s; its last lines:\n{lines}")
 
     def stop(self, in_a_hurry: Callable[[], bool] = lambda: False) -> None:
         """End every process of every group: SIGTERM, and SIGKILL for what is left after five seconds or in a hurry."""

@@ -1,4 +1,4 @@
-"""What every test stands on: an environment of their own before Django reads any, shut sockets, Chromium. The cast is in cast.py."""
+"""What every test stands on: an environment of its own, shut sockets, Chromium. The cast is in cast.py."""
 
 import atexit
 import os

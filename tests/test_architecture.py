@@ -51,6 +51,7 @@ OUTSIDE_WORLD = {
     "ciduty/outbox/": "the border to mail",
     "ciduty/trees/": "the border to tree status",
     "changelog/sources/": "the sources of changes",
+    "ciduty/ports.py": "looks whether a port of this machine is taken",
     "ciduty/supervision.py": "asks its own web server whether it answers",
     "ciduty/management/": "supervises our own processes; receives mail in the demo",
     "bench/": "asks the servers that it started itself",

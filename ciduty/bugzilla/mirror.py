@@ -151,8 +151,8 @@ def hide(bug_ids: Iterable[int], reading: Reading, tally: Tally) -> None:
 def set_aside(bug_id: int, problem: str, at: datetime, tally: Tally, was_read: bool = False) -> None:
     """Put one bug into quarantine; what is stored of it stays, and every poll tries it again.
 
-    Unless the bug itself `was_read`, nobody knows whether it is still public: its words are shown to nobody until it can
-    be read again (design.md, decision 3: its last full read succeeded).
+    Unless the bug itself `was_read`, nobody knows whether it is still public: its words are shown to nobody until it
+    can be read again (design.md, decision 3: its last full read succeeded).
     """
     tally.set_aside[bug_id] = problem
     if not was_read:

@@ -98,9 +98,8 @@ class PersonForm(forms.ModelForm):
                 leads = Person.objects.select_for_update().filter(role=Role.LEAD, is_active=True)
                 leads = set(leads.values_list("pk", flat=True))
             if leads == {self.instance.pk}:
-                raise ValidationError(
-                    f"{self.instance} is the last lead who can sign in: make somebody else lead first.", code="last_lead"
-                )
+                sentence = f"{self.instance} is the last lead who can sign in: make somebody else lead first."
+                raise ValidationError(sentence, code="last_lead")
         return cleaned
 
     def _post_clean(self):

@@ -1,6 +1,5 @@
-"""`manage.py supervise`: the whole product as one process tree, for one machine. How children are kept is in ciduty/supervision.py."""
+"""`manage.py supervise`: the whole product as one process tree. How children are kept is in ciduty/supervision.py."""
 
-import errno
 import fcntl
 import http.client
 import os
@@ -17,7 +16,7 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from ciduty import clock
+from ciduty import clock, ports
 from ciduty.demo import world
 from ciduty.models import Lease
 from ciduty.people.roles import CIDUTY_ROLES, Role
@@ -106,20 +105,23 @@ class Command(BaseCommand):
 
     def _choose_ports(self) -> None:
         """Neighbours stand on the next two ports, unless the settings name a real Bugzilla or mail server."""
-        self.ports = {"the pages": settings.PORT}
+        self.chosen = {"the pages": settings.PORT}
         if settings.DEMO and not settings.BUGZILLA_URL:
-            self.ports["the sandbox Bugzilla, PORT + 1"] = settings.PORT + 1
+            self.chosen["the sandbox Bugzilla, PORT + 1"] = settings.PORT + 1
         if settings.DEMO and not settings.EMAIL_URL:
-            self.ports["the mail sink, PORT + 2"] = settings.PORT + 2
-        self.has_sandbox = settings.PORT + 1 in self.ports.values()
-        self.has_sink = settings.PORT + 2 in self.ports.values()
+            self.chosen["the mail sink, PORT + 2"] = settings.PORT + 2
+        self.has_sandbox = settings.PORT + 1 in self.chosen.values()
+        self.has_sink = settings.PORT + 2 in self.chosen.values()
 
     def _check_ports(self) -> None:
-        for purpose, port in self.ports.items():
+        if not ports.localhost_is_here():
+            refuse("the name localhost does not lead to this machine; add the line '127.0.0.1 localhost' to /etc/hosts")
+        for purpose, port in self.chosen.items():
             host = self.host if port == settings.PORT else "127.0.0.1"
-            problem = _why_not_listen(host, port)
+            problem = ports.why_not_listen(host, port)
             if problem:
-                refuse(f"port {port} ({purpose}) {problem}; choose another with PORT=, for example: make run PORT={_free_port()}")
+                another = f"choose another with PORT=, for example: make run PORT={ports.three_free()}"
+                refuse(f"port {port} ({purpose}) {problem}; {another}")
 
     def _prepare_database(self) -> None:
         """Bring the tables up to date, load the demo world, take back leases that a killed tree left."""
@@ -236,11 +238,12 @@ class Command(BaseCommand):
         if self.has_sandbox:
             neighbours.append(f"Sandbox Bugzilla: http://localhost:{settings.PORT + 1}/")
         if self.has_sink:
-            neighbours.append(f"Mail sink: localhost:{settings.PORT + 2}, mails in {_short(settings.STATE_DIR / 'mail')}/")
+            folder = _short(settings.STATE_DIR / "mail")
+            neighbours.append(f"Mail sink: localhost:{settings.PORT + 2}, mails in {folder}/")
         if neighbours:
             self._say("        ".join(neighbours))
         if settings.DEMO:
-            roles = sorted(set(Role) - {Role.PUBLIC}, key=lambda role: (role not in CIDUTY_ROLES, list(Role).index(role)))
+            roles = sorted((role for role in Role if role != Role.PUBLIC), key=lambda role: role not in CIDUTY_ROLES)
             names = ", ".join(role.value for role in roles)
             self._say(f"Sign in with one click on the page, or as {names} with the password {world.PASSWORD}")
         else:
@@ -261,30 +264,6 @@ def _began() -> float:
     except (OSError, AttributeError):  # not Linux
         return time.monotonic()
     return time.monotonic() - age
-
-
-def _why_not_listen(host: str, port: int) -> str:
-    """Return why nobody can listen there ("is taken"), or nothing. `localhost` may mean ::1 to a browser: look there too."""
-    if port > 65535:
-        return "does not exist"
-    for address in (host, "::1") if host == "127.0.0.1" else (host,):
-        try:
-            family, *_, where = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
-            with socket.socket(family, socket.SOCK_STREAM) as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                trial.bind(where)
-        except PermissionError:
-            return "may not be opened by this account"
-        except OSError as problem:
-            if address == host or problem.errno == errno.EADDRINUSE:  # a machine without IPv6 has no ::1
-                return "is taken" if problem.errno == errno.EADDRINUSE else f"cannot be opened on {host} ({problem.strerror})"
-    return ""
-
-
-def _free_port() -> int:
-    """Return a port that is free together with the two after it."""
-    candidates = range(8010, 65500, 10)
-    return next((one for one in candidates if not any(_why_not_listen("127.0.0.1", one + n) for n in range(3))), 8010)
 
 
 def _short(path: Path) -> str:

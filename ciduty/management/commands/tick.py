@@ -1,4 +1,4 @@
-"""`manage.py tick`: does whatever is due, with the database alone. Celery does the same sooner; this is for when it cannot."""
+"""`manage.py tick`: does whatever is due, with the database alone. The worker does it sooner; this is for when not."""
 
 import signal
 import time
