@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @contextmanager
 def own_database():
-    """Give the run a database of its own: SQLite in a new folder, or a new one on the server that DATABASE_URL names."""
+    """Give the run a database of its own: SQLite in a new folder, or a new one where DATABASE_URL points."""
     folder = tempfile.TemporaryDirectory(prefix="ciduty-bench-")
     os.environ["CIDUTY_STATE_DIR"] = folder.name
     os.environ["CIDUTY_ENV_FILE"] = ""
@@ -47,12 +47,12 @@ def _on_server(url, statement):
 
 
 def fill(path, bugs: int) -> None:
-    """Fill a sandbox world: two thirds of the bugs closed, one in twenty open with a conversation, changed over two years."""
+    """Fill a sandbox world: two thirds of the bugs closed, one in sixty with a conversation, spread over two years."""
     from ciduty.bugzilla.sandbox import World, seed
 
     world = World(str(path))
-    seed._people(world)
-    seed._products(world)
+    seed.people(world)
+    seed.products(world)
     begin = datetime.now(UTC) - timedelta(days=730)
     step = timedelta(days=728) / bugs
     for number in range(bugs):

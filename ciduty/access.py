@@ -92,6 +92,7 @@ class AccessMiddleware:
         self.get_response = get_response
 
     def __call__(self, request):
+        """Answer, and keep every page out of shared caches."""
         response = self.get_response(request)
         # Every page, a stranger's too: it may set a cookie further out. A page for shared caches says so itself.
         response.headers.setdefault("Cache-Control", "no-store")

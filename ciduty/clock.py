@@ -4,7 +4,7 @@ Every process asks the same clock, so a web server two hours ahead and a worker 
 (safety.md F48). Code that decides takes the moment as a parameter and gets it here; nothing else reads a clock.
 """
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
@@ -26,8 +26,8 @@ def now() -> datetime:
         cursor.execute(_QUERIES[connection.vendor])
         moment, offset = cursor.fetchone()
     if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment).replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc) + timedelta(seconds=offset)
+        moment = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    return moment.astimezone(UTC) + timedelta(seconds=offset)
 
 
 def move(by: timedelta) -> None:

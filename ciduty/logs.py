@@ -1,4 +1,7 @@
-"""How a log line looks: a constant sentence plus fields, never a key. Which lines are written is each module's matter."""
+"""How a log line looks: a constant sentence plus fields, never a key.
+
+Which lines are written is each module's matter.
+"""
 
 import structlog
 from django.conf import settings

@@ -1,6 +1,7 @@
 """Every setting of ciduty, read from the environment: runs with nothing set, stops with one line on a wrong value.
 
-Rules (24 hours, one working day) are not settings; addresses, names, keys and working hours are. `.env.example` lists all.
+Rules (24 hours, one working day) are not settings; addresses, names, keys and working hours are.
+`.env.example` lists all.
 """
 
 import os
@@ -148,10 +149,11 @@ def _sqlite(name) -> dict:
         "NAME": str(name),
         "TEST": {"NAME": str(STATE_DIR / "test.sqlite3")},  # in memory, threads would share one connection's locks
         # Two writers flat out never met "database is locked" with these; with Django's defaults they did.
+        # Deleted words are overwritten, not only unlinked.
         "OPTIONS": {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
         },
     }
 
@@ -217,6 +219,7 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "ciduty.desk.views.csrf_failed"
 
 SECURE_SSL_REDIRECT = _https and environment.switch("SECURE_SSL_REDIRECT", True)
+SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz|healthz)$"]  # a probe inside the house speaks plain HTTP
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if _https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
 # Not "no-referrer": browsers then send "Origin: null" with every form, and the CSRF check refuses them all.
@@ -248,7 +251,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # served straight from the tree: no collectstatic step to forget
 WHITENOISE_MAX_AGE = 60 if DEBUG else 3600
 
-# --- Bugzilla -----------------------------------------------------------------------------------------------------------
+# --- Bugzilla -------------------------------------------------------------------------------------------------------
 
 BUGZILLA_URL = environment.address("BUGZILLA_URL")
 BUGZILLA_API_KEY = environment.text("BUGZILLA_API_KEY")
@@ -265,7 +268,7 @@ CIDUTY_TREECLOSURE_FLAG = environment.text("CIDUTY_TREECLOSURE_FLAG", "needs-tre
 CIDUTY_STAFF_GROUPS = frozenset(environment.names("CIDUTY_STAFF_GROUPS"))
 CIDUTY_BUGZILLA_STAFF = frozenset(login.lower() for login in environment.names("CIDUTY_BUGZILLA_STAFF"))
 
-# --- the desk -------------------------------------------------------------------------------------------------------------
+# --- the desk -------------------------------------------------------------------------------------------------------
 
 CIDUTY_TEAM = environment.text("CIDUTY_TEAM", "CiDuty")
 CIDUTY_CHANNEL = environment.text("CIDUTY_CHANNEL", "#ci")
@@ -278,14 +281,16 @@ try:
 except ValueError as error:
     raise SystemExit(f"ciduty cannot start: CIDUTY_WORK_TZ, CIDUTY_WORK_HOURS or CIDUTY_HOLIDAYS: {error}") from None
 
-# --- mail (the outbox reads it) --------------------------------------------------------------------------------------------
+# --- mail (the outbox reads it) -------------------------------------------------------------------------------------
 
 EMAIL_URL = environment.text("EMAIL_URL")
 if EMAIL_URL and EMAIL_URL.partition("://")[0] not in {"smtp", "smtps", "smtp+tls"}:
-    environment.stop("EMAIL_URL", EMAIL_URL.partition(":")[0] + ":...", "smtp://, smtps:// or smtp+tls://user:password@host:port")
+    environment.stop(
+        "EMAIL_URL", EMAIL_URL.partition(":")[0] + ":...", "smtp://, smtps:// or smtp+tls://user:password@host:port"
+    )
 MAIL_FROM = environment.text("MAIL_FROM", f"ciduty@{_site.hostname}")
 
-# --- the log -----------------------------------------------------------------------------------------------------------------
+# --- the log --------------------------------------------------------------------------------------------------------
 
 LOG_LEVEL = environment.choice("LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR"))
 LOGGING = {

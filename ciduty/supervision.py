@@ -139,6 +139,6 @@ class Tree:
     def _wait_until_gone(self, seconds: float, in_a_hurry: Callable[[], bool]) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until and not in_a_hurry():
-            if all(child.is_gone() for child in self.children.values()):
+            if all([child.is_gone() for child in self.children.values()]):  # a list: everyone who ended is reaped now
                 return
             time.sleep(0.05)

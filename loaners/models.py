@@ -1,4 +1,7 @@
-"""Loaner requests as Bugzilla tells them, with their clock. What is promised stands in `rules.py`; words in the mirror."""
+"""Loaner requests as Bugzilla tells them, with their clock.
+
+What is promised stands in `rules.py`; words in the mirror.
+"""
 
 from django.conf import settings
 from django.db import models

@@ -1,4 +1,4 @@
-"""A request as a page may show it to one person: the one place where its words and names are let through or kept back."""
+"""A request as a page may show it to one person: here its words and names are let through or kept back."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

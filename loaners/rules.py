@@ -1,4 +1,7 @@
-"""What is promised to somebody who asks for a loaner, and what keeps the promise. Pure: values and the moment in, answers out."""
+"""What is promised to somebody who asks for a loaner, and what keeps the promise.
+
+Pure: values and the moment in, answers out.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -85,7 +88,10 @@ def paused_since(events: Iterable[Event]) -> datetime | None:
 
 
 def answer_by(calendar: Calendar, opened_at: datetime, pauses_so_far: Iterable[Interval]) -> datetime:
-    """Return the moment at which one working day has been counted. Raises working_time.NoWorkingTime when it never is."""
+    """Return the moment at which one working day has been counted.
+
+    Raises working_time.NoWorkingTime when it never is.
+    """
     amount = calendar.working_day * WORKING_DAYS_TO_ANSWER
     return working_time.add_working_time(calendar, opened_at, amount, pauses_so_far)
 

@@ -175,8 +175,8 @@ def _read_the_site_map_again():
 def bugzilla(settings):
     """A running Bugzilla with the sandbox's people and products and no bugs; ciduty is set to poll it."""
     world = World(":memory:")
-    seed._people(world)
-    seed._products(world)
+    seed.people(world)
+    seed.products(world)
     with Sandbox(world) as sandbox:
         settings.BUGZILLA_URL = sandbox.url
         settings.BUGZILLA_API_KEY = seed.BOT_KEY

@@ -1,4 +1,4 @@
-"""The first journey, as a newcomer takes it in a browser: file a bug in the sandbox, see it wait, answer it, see the clock stop.
+"""The first journey, as a newcomer takes it in a browser: file a bug, see it wait, answer it, see the clock stop.
 
 The whole process tree runs as `make run` starts it; nothing is faked.
 """
@@ -32,7 +32,9 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(browser, tmp_path_factory):
     port = ports.three_free()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CIDUTY_", "DATABASE_", "REDIS_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CIDUTY_", "DATABASE_", "REDIS_"))
+    }
     environment = kept | {
         "PORT": str(port),
         "CIDUTY_DEMO": "1",
@@ -40,7 +42,9 @@ def demo(browser, tmp_path_factory):
         "CIDUTY_STATE_DIR": str(tmp_path_factory.mktemp("demo")),
     }
     command = [sys.executable, "manage.py", "supervise"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     told = []
     for line in process.stdout:
         told.append(line)

@@ -104,7 +104,9 @@ def test_a_server_without_whoami_proves_the_sign_in_without_a_login_too(world):
 
 def test_a_login_that_bugzilla_does_not_know_is_named(world):
     with Sandbox(world, version="5.2+") as old:
-        failure = failure_of(Client(old.url, KEY, key_in="query", login="nobody@nowhere.example.com").signed_in_as, Auth)
+        failure = failure_of(
+            Client(old.url, KEY, key_in="query", login="nobody@nowhere.example.com").signed_in_as, Auth
+        )
     assert "nobody@nowhere.example.com" in str(failure)
 
 
@@ -190,18 +192,48 @@ def test_bugzillas_own_refusal_is_rejected_with_its_code(sandbox):
         (Fault("status", status=200, body="null", content_type="application/json"), Unavailable, "makes no sense"),
         (Fault("status", status=200, body="{}", content_type="application/json"), Unavailable, "no list of bugs"),
         (Fault("status", status=200, body='{"bugs": {}}', content_type="application/json"), Unavailable, "no list"),
-        (Fault("status", status=200, body='{"bugs": [{"id": "x"}, 3]}', content_type="application/json"), Unavailable, "no list"),
-        (Fault("status", status=200, body="[" * 100_000, content_type="application/json"), Unavailable, "makes no sense"),
-        (Fault("status", status=200, body='{"bugs": [' + "9" * 5000 + "]}", content_type="application/json"), Unavailable, "sense"),
-        (Fault("status", status=400, body='{"error": true}', content_type="application/json"), Unavailable, "makes no sense"),
-        (Fault("status", status=429, body="<h1>Slow down</h1>", content_type="text/html"), Throttled, "limits our rate"),
         (
-            Fault("status", status=400, body='{"error": true, "code": 32000, "message": "limit"}', content_type="application/json"),
+            Fault("status", status=200, body='{"bugs": [{"id": "x"}, 3]}', content_type="application/json"),
+            Unavailable,
+            "no list",
+        ),
+        (
+            Fault("status", status=200, body="[" * 100_000, content_type="application/json"),
+            Unavailable,
+            "makes no sense",
+        ),
+        (
+            Fault("status", status=200, body='{"bugs": [' + "9" * 5000 + "]}", content_type="application/json"),
+            Unavailable,
+            "sense",
+        ),
+        (
+            Fault("status", status=400, body='{"error": true}', content_type="application/json"),
+            Unavailable,
+            "makes no sense",
+        ),
+        (
+            Fault("status", status=429, body="<h1>Slow down</h1>", content_type="text/html"),
             Throttled,
             "limits our rate",
         ),
         (
-            Fault("status", status=400, body='{"error": true, "code": "306", "message": "no"}', content_type="application/json"),
+            Fault(
+                "status",
+                status=400,
+                body='{"error": true, "code": 32000, "message": "limit"}',
+                content_type="application/json",
+            ),
+            Throttled,
+            "limits our rate",
+        ),
+        (
+            Fault(
+                "status",
+                status=400,
+                body='{"error": true, "code": "306", "message": "no"}',
+                content_type="application/json",
+            ),
             Auth,
             "BUGZILLA_API_KEY",
         ),
@@ -264,7 +296,9 @@ def test_the_key_goes_where_the_setting_says_and_nowhere_else(sandbox):
         assert (in_query, in_header) == (([KEY], []) if sandbox.key_in == "query" else ([], [KEY]))
 
 
-@pytest.mark.parametrize("fault", [Fault("cut", after_bytes=5), Fault("html", status=500), Fault("redirect", status=302, location="/x")])
+@pytest.mark.parametrize(
+    "fault", [Fault("cut", after_bytes=5), Fault("html", status=500), Fault("redirect", status=302, location="/x")]
+)
 def test_no_message_log_or_traceback_holds_the_key(sandbox, fault, caplog):
     with caplog.at_level(logging.DEBUG):
         for name in ("urllib3", "urllib3.connectionpool", "bugzilla", "requests"):
@@ -299,7 +333,9 @@ def test_comments_tell_who_and_when_without_private_ones(sandbox, world):
     world.comment(2, "developer@example.com", "any news?", at=datetime(2026, 11, 2, 8, tzinfo=UTC))
     world.comment(2, "bot@example.com", "hidden", is_private=True)
     comments = client_of(sandbox).comments(2)
-    assert [(comment.number, comment.by) for comment in comments if comment.number == 1] == [(1, "developer@example.com")]
+    assert [(comment.number, comment.by) for comment in comments if comment.number == 1] == [
+        (1, "developer@example.com")
+    ]
     assert "bot@example.com" not in [comment.by for comment in comments]
 
 

@@ -12,7 +12,11 @@ from ciduty.people.roles import Role
 
 pytestmark = pytest.mark.django_db
 
-LOAN = {"product": "Infrastructure & Operations", "component": "CIDuty: Loan Requests", "creator": "developer@example.com"}
+LOAN = {
+    "product": "Infrastructure & Operations",
+    "component": "CIDuty: Loan Requests",
+    "creator": "developer@example.com",
+}
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def test_the_desk_shows_who_waits_since_when_answer_by_and_time_left(waiting, du
     assert f"show_bug.cgi?id={waiting}" in page
     assert "Developer" in page
     assert " left</td>" in page
-    assert "Waiting for an answer <span class=\"count\">1</span>" in page
+    assert 'Waiting for an answer <span class="count">1</span>' in page
 
 
 def test_an_empty_desk_says_so_kindly(bugzilla, people, duty_desk):
@@ -97,7 +101,9 @@ def test_without_a_bugzilla_the_desk_says_what_to_set(people, duty_desk, setting
     assert "set BUGZILLA_URL and BUGZILLA_API_KEY" in duty_desk()
 
 
-def test_sync_now_writes_the_wish_down_and_rings(waiting, clients, bugzilla, django_capture_on_commit_callbacks, monkeypatch):
+def test_sync_now_writes_the_wish_down_and_rings(
+    waiting, clients, bugzilla, django_capture_on_commit_callbacks, monkeypatch
+):
     rung = []
     monkeypatch.setattr(tasks.poll_if_due, "apply_async", lambda **options: rung.append(options))
     with django_capture_on_commit_callbacks(execute=True):
@@ -109,7 +115,9 @@ def test_sync_now_writes_the_wish_down_and_rings(waiting, clients, bugzilla, dja
     assert "Sync now" in clients[Role.DUTY].get("/").content.decode()
 
 
-def test_sync_now_is_written_down_even_when_the_broker_is_dead(waiting, clients, django_capture_on_commit_callbacks, monkeypatch):
+def test_sync_now_is_written_down_even_when_the_broker_is_dead(
+    waiting, clients, django_capture_on_commit_callbacks, monkeypatch
+):
     def dead(**options):
         raise ConnectionError("no broker")
 

@@ -1,4 +1,7 @@
-"""The promise: a loaner request is answered within one working day; what answers, what pauses, and the edges on both sides."""
+"""The promise: a loaner request is answered within one working day.
+
+What answers, what pauses, and the edges on both sides.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

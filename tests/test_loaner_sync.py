@@ -63,7 +63,9 @@ def test_a_bug_in_a_loan_component_is_a_request_with_its_deadline(request_of_mon
 
 
 def test_a_bug_in_another_component_is_none(bugzilla, people):
-    bugzilla.world.add_bug(summary="x", creator="developer@example.com", product="Infrastructure & Operations", component="CIDuty")
+    bugzilla.world.add_bug(
+        summary="x", creator="developer@example.com", product="Infrastructure & Operations", component="CIDuty"
+    )
     poll.poll()
     assert not LoanerRequest.objects.exists()
 
@@ -86,7 +88,9 @@ def test_a_comment_stops_the_clock_when_it_is_cidutys(bugzilla, request_of_monda
 
 def test_taking_the_bug_stops_the_clock(bugzilla, request_of_monday):
     request = after(
-        bugzilla, 1, lambda: bugzilla.world.update(request_of_monday, "duty@example.com", {"assigned_to": "duty@example.com"})
+        bugzilla,
+        1,
+        lambda: bugzilla.world.update(request_of_monday, "duty@example.com", {"assigned_to": "duty@example.com"}),
     )
     assert request.answered_with == "assigned"
 
@@ -109,7 +113,9 @@ def test_a_question_back_by_somebody_else_pauses_it_and_the_answer_starts_it_aga
 
 def test_a_login_listed_as_staff_answers_too(bugzilla, request_of_monday, settings):
     settings.CIDUTY_BUGZILLA_STAFF = frozenset({"sheriff@example.com"})
-    assert after(bugzilla, 1, lambda: bugzilla.world.comment(request_of_monday, "sheriff@example.com", "Hi.")).answered_at
+    assert after(
+        bugzilla, 1, lambda: bugzilla.world.comment(request_of_monday, "sheriff@example.com", "Hi.")
+    ).answered_at
 
 
 def test_somebody_mapped_to_ciduty_later_has_answered_all_along(bugzilla, request_of_monday):
@@ -123,7 +129,9 @@ def test_somebody_mapped_to_ciduty_later_has_answered_all_along(bugzilla, reques
 
 def test_a_closed_bug_waits_for_nobody_and_a_reopened_one_waits_again(bugzilla, request_of_monday):
     close = {"status": "RESOLVED", "resolution": "WONTFIX"}
-    assert after(bugzilla, 1, lambda: bugzilla.world.update(request_of_monday, "developer@example.com", close)).closed_at
+    assert after(
+        bugzilla, 1, lambda: bugzilla.world.update(request_of_monday, "developer@example.com", close)
+    ).closed_at
     reopened = after(
         bugzilla, 1, lambda: bugzilla.world.update(request_of_monday, "developer@example.com", {"status": "REOPENED"})
     )
@@ -142,9 +150,16 @@ def test_a_restricted_request_keeps_its_clock_without_words_or_names(bugzilla, m
 
 
 def test_an_answer_outlives_the_bugs_turning_private(bugzilla, request_of_monday):
-    answered = after(bugzilla, 1, lambda: bugzilla.world.comment(request_of_monday, "duty@example.com", "Hello.")).answered_at
+    answered = after(
+        bugzilla, 1, lambda: bugzilla.world.comment(request_of_monday, "duty@example.com", "Hello.")
+    ).answered_at
     private = {"groups": {"add": ["infra"]}}
-    assert after(bugzilla, 1, lambda: bugzilla.world.update(request_of_monday, "scheduler@example.com", private)).answered_at == answered
+    assert (
+        after(
+            bugzilla, 1, lambda: bugzilla.world.update(request_of_monday, "scheduler@example.com", private)
+        ).answered_at
+        == answered
+    )
 
 
 def test_the_most_urgent_stands_first_and_those_that_wait_for_the_requester_last(bugzilla, monday, people):
@@ -154,7 +169,12 @@ def test_the_most_urgent_stands_first_and_those_that_wait_for_the_requester_last
         )
 
     late, new = ask(-48), ask(0)
-    paused = ask(-72, flags=[{"name": "needinfo", "status": "?", "requestee": "developer@example.com", "setter": "sheriff@example.com"}])
+    paused = ask(
+        -72,
+        flags=[
+            {"name": "needinfo", "status": "?", "requestee": "developer@example.com", "setter": "sheriff@example.com"}
+        ],
+    )
     middle = ask(-20)
     poll.poll()
     order = list(LoanerRequest.objects.unanswered().most_urgent_first().values_list("pk", flat=True))

@@ -1,4 +1,4 @@
-"""The poll: what it mirrors, what it notices, what it survives, and when the watermark moves (safety.md F1, F08 to F14)."""
+"""The poll: what it mirrors, notices and survives, and when the watermark moves (safety.md F1, F08 to F14)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -61,7 +61,9 @@ def test_a_tracked_id_is_mirrored_wherever_it_is(bugzilla):
 def test_a_flag_that_only_begins_alike_brings_nothing_in(bugzilla):
     bugzilla.world.add_flag_type("needs-treeclosure-review")
     bugzilla.world.add_product("Elsewhere", ["General"], flag_types=("needs-treeclosure-review",))
-    file(bugzilla, product="Elsewhere", component="General", flags=[{"name": "needs-treeclosure-review", "status": "?"}])
+    file(
+        bugzilla, product="Elsewhere", component="General", flags=[{"name": "needs-treeclosure-review", "status": "?"}]
+    )
     cycle_done(read=0)
     assert not Bug.objects.exists()
 
@@ -198,7 +200,9 @@ def test_a_key_that_is_no_longer_signed_in_hides_nothing(bugzilla):
     bug = file(bugzilla)
     cycle_done()
     bugzilla.world.update(bug, "scheduler@example.com", {"groups": {"add": ["infra-bot-sees"]}})
-    bugzilla.faults.add(Fault("status", match="/rest/bug/", status=401, body='{"error":true,"code":"102","message":"no"}'))
+    bugzilla.faults.add(
+        Fault("status", match="/rest/bug/", status=401, body='{"error":true,"code":"102","message":"no"}')
+    )
     bugzilla.faults.add(Fault("status", match=r"/rest/bug\?.*id=", status=200, body='{"bugs":[]}'))
     bugzilla.faults.add(Fault("status", match="whoami", status=400, body='{"error":true,"code":"306","message":"no"}'))
     assert "BUGZILLA_API_KEY" in cycle_failed().problem
@@ -453,7 +457,9 @@ def test_a_conversation_is_kept_as_who_and_when(bugzilla):
     bug = file(bugzilla)
     bugzilla.world.comment(bug, "duty@example.com", "CANARY words", at=LONG_AGO + timedelta(hours=1))
     bugzilla.world.update(
-        bug, "sheriff@example.com", {"flags": [{"name": "needinfo", "status": "?", "requestee": "developer@example.com"}]}
+        bug,
+        "sheriff@example.com",
+        {"flags": [{"name": "needinfo", "status": "?", "requestee": "developer@example.com"}]},
     )
     cycle_done()
     told = list(BugEvent.objects.values_list("kind", "by", "asks_requester"))

@@ -1,5 +1,7 @@
 """`manage.py poll`: one clear line for every way it can end, and exit code 1 when the cycle failed."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -9,7 +11,11 @@ from ciduty.bugzilla.sandbox import Fault
 
 pytestmark = pytest.mark.django_db
 
-LOAN = {"product": "Infrastructure & Operations", "component": "CIDuty: Loan Requests", "creator": "developer@example.com"}
+LOAN = {
+    "product": "Infrastructure & Operations",
+    "component": "CIDuty: Loan Requests",
+    "creator": "developer@example.com",
+}
 
 
 def fails(**options):
@@ -87,7 +93,18 @@ def test_one_poison_bug_among_500_is_named_and_the_others_are_read(bugzilla, cap
     assert f"Set aside: bug {bugs[321]}" in told
 
 
+def test_reconcile_reads_every_mirrored_bug_again(bugzilla, capsys):
+    bugzilla.world.add_bug(
+        summary="Loan", status="RESOLVED", resolution="FIXED", at=datetime(2026, 1, 5, tzinfo=UTC), **LOAN
+    )
+    call_command("poll")
+    call_command("poll")
+    assert "Read 0 bugs" in capsys.readouterr().out
+    call_command("poll", "--reconcile")
+    assert "Read 1 bugs" in capsys.readouterr().out
+
+
 def test_another_process_that_polls_is_waited_for_and_then_named(bugzilla, monkeypatch):
     monkeypatch.setattr("ciduty.bugzilla.management.commands.poll.WAIT_FOR_ANOTHER", 1)
-    monkeypatch.setattr(poll, "poll", lambda: None)
+    monkeypatch.setattr(poll, "poll", lambda reconcile: None)
     assert "Another process" in fails()

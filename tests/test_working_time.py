@@ -95,7 +95,8 @@ def test_no_working_time_passes_backwards_or_in_no_time():
 
 
 def test_a_year_of_working_days_is_counted():
-    # 261 days from Monday to Friday. Free: 1, 2, 6, 7 January, 10, 13 April, 1 May, 1 June, 30 November, 1, 25 December.
+    # 261 days from Monday to Friday. Free: 1, 2, 6, 7 January, 10, 13 April, 1 May, 1 June, 30 November, 1, 25
+    # December.
     assert working_time(DESK, local("2026-01-01 00:00"), local("2027-01-01 00:00")) == (261 - 11) * 8 * HOUR
 
 
@@ -457,7 +458,7 @@ def test_a_moment_that_utc_cannot_name_is_refused():
         is_working(DESK, datetime.min.replace(tzinfo=ZoneInfo("Asia/Kathmandu")))
 
 
-# --- properties, in the places and on the days where clocks misbehave --------------------------------------------------
+# --- properties, in the places and on the days where clocks misbehave -----------------------------------------------
 
 # Each with a moment near which its clock jumps forward, back, or over a whole day; Kathmandu's never does.
 PLACES = [

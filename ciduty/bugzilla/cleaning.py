@@ -1,4 +1,4 @@
-"""Makes text from outside safe to store: no NUL, no controls, no lone surrogates. Escaping for a page is the page's matter.
+"""Makes text from outside safe to store: no NUL, no controls, no lone surrogates. Escaping is the page's matter.
 
 Anyone may file a bug; one such character makes psycopg2, feeds or logs fail for everybody (safety.md 1.13, F19).
 """

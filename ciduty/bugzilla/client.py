@@ -1,4 +1,4 @@
-"""The border to Bugzilla's REST API: frozen, validated values in, one of six failures out. The only importer of python-bugzilla.
+"""The border to Bugzilla's REST API: validated values in, one of six failures out; alone imports python-bugzilla.
 
 Rules: safety.md F6. Which bugs are asked for, and what becomes of them, is not decided here.
 """
@@ -70,7 +70,7 @@ class Client:
     def __init__(
         self, address: str, key: str, *, key_in="header", login="", version="", gate: Gate | None = None, session=None
     ):
-        """`version` is Bugzilla's, where it is known from an earlier day: python-bugzilla asks for it at every start."""
+        """`version` is Bugzilla's where it is known already: python-bugzilla asks for it at every start."""
         self.address = address.rstrip("/")  # a trailing slash silently drops python-bugzilla's /rest
         self.login = login
         self.session = session or BorderSession(key, key_in)
@@ -85,7 +85,7 @@ class Client:
     # --- signing in -------------------------------------------------------------------------------------------------
 
     def signed_in_as(self) -> str:
-        """Return the login the key belongs to, or "" where it is proven to be signed in but Bugzilla does not say as whom.
+        """Return the login of the key, or "" where it is signed in but Bugzilla does not say as whom.
 
         Raises Auth when the key is not signed in.
         https://bugzilla.readthedocs.io/en/latest/api/core/v1/user.html - `whoami` is 404 on 5.2, which also ignores the
@@ -184,7 +184,10 @@ class Client:
         return sorted(self._value(read, f"comments of bug {bug_id}"), key=lambda comment: comment.at)
 
     def history(self, bug_id: int) -> list[values.FieldChange]:
-        """Return the changes of a bug's fields, oldest first; changes of one person in one second come folded together."""
+        """Return the changes of a bug's fields, oldest first.
+
+        Changes of one person in one second come folded together.
+        """
         answer = self._call(f"history of bug {bug_id}", lambda: self._backend().bug_history([bug_id], {}))
 
         def read():

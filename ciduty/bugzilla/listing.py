@@ -68,7 +68,9 @@ class Listing:
         Raises Unavailable when these are too many to look through.
         """
         if sum(high - low for low, high in self._gaps) > MOST_SUSPECTS:
-            raise Unavailable(f"a row of the list of {self._what} cannot be read, and its number cannot be told", reached=True)
+            raise Unavailable(
+                f"a row of the list of {self._what} cannot be read, and its number cannot be told", reached=True
+            )
         return {bug_id for low, high in self._gaps for bug_id in range(low + 1, high)}
 
     def _page(self) -> list[dict]:

@@ -1,4 +1,4 @@
-"""The mirror of bugs as it is stored, and the state of the connection and the poll. What is stored when: `mirror.py`, `poll.py`.
+"""The mirror of bugs, and the state of connection and poll. What is stored when: `mirror.py`, `poll.py`.
 
 A bug's words stand apart in BugText, and only while they may be shown to somebody (design.md, decision 3).
 """
@@ -141,7 +141,10 @@ class Quarantine(models.Model):
 
 
 class Connection(models.Model):
-    """One Bugzilla address with one key: its breaker, and what was proven of its sign-in. The key itself is not here."""
+    """One Bugzilla address with one key: its breaker, and what was proven of its sign-in.
+
+    The key itself is not here.
+    """
 
     address = models.CharField(max_length=300)
     key_fingerprint = models.CharField(max_length=64)
@@ -157,7 +160,9 @@ class Connection(models.Model):
     probing_until = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["address", "key_fingerprint"], name="one_row_per_address_and_key")]
+        constraints = [
+            models.UniqueConstraint(fields=["address", "key_fingerprint"], name="one_row_per_address_and_key")
+        ]
 
 
 class Source(models.Model):

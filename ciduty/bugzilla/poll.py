@@ -1,4 +1,4 @@
-"""One poll of Bugzilla, from the server's time to the watermark (safety.md F1). How a call fails is the client's matter.
+"""One poll of Bugzilla, from its server's time to the watermark (safety.md F1). How a call fails: `client.py`.
 
 The watermark moves only when every bug of the cycle is stored or set aside; a cycle that was cut off is done again.
 """
@@ -39,7 +39,8 @@ RECONCILE_EVERY = timedelta(hours=1)
 LEASE = timedelta(minutes=2)
 KEEP_CYCLES = timedelta(days=2)
 
-#: What jobs do with news: each is called after every cycle, safe to call twice, and reads the mirror, never the network.
+#: What jobs do with news: each is called after every cycle, safe to call twice, and reads the mirror, never the
+#: network.
 followers: list[Callable[[], None]] = []
 
 
@@ -71,15 +72,18 @@ def known_source() -> Source:
     return Source.objects.filter(**asked).first() or Source(**asked)
 
 
-def poll() -> Cycle | None:
-    """Run one cycle now and return it, or None when another process is at it. Raises NotConfigured without an address."""
+def poll(reconcile: bool = False) -> Cycle | None:
+    """Run one cycle now and return it, or None when another process is at it. Raises NotConfigured without an address.
+
+    `reconcile` reads every mirrored bug again, as is done once an hour.
+    """
     if not settings.BUGZILLA_URL:
         raise NotConfigured("Bugzilla is not configured: set BUGZILLA_URL and BUGZILLA_API_KEY (see .env.example).")
     held = leases.take("poll bugzilla", LEASE)
     if held is None:
         return None
     try:
-        cycle = _Poll(held).run()
+        cycle = _Poll(held, reconcile).run()
     finally:
         held.release()
     for follow in followers:
@@ -88,7 +92,10 @@ def poll() -> Cycle | None:
 
 
 def poll_if_due(late_by: timedelta = timedelta()) -> Cycle | None:
-    """Run a cycle when its time has come, or somebody asked for one; `late_by` leaves room for others to do it first."""
+    """Run a cycle when its time has come, or somebody asked for one.
+
+    `late_by` leaves room for others to do it first.
+    """
     if not settings.BUGZILLA_URL:
         return None
     source, moment = current_source(), clock.now()
@@ -113,6 +120,7 @@ class _Poll:
     """One cycle at work."""
 
     held: leases.Held
+    reconcile: bool = False
 
     def run(self) -> Cycle:
         moment = clock.now()
@@ -166,13 +174,16 @@ class _Poll:
         row.refresh_from_db()
         if not set(flags) & self.scope.components:
             raise Unavailable(
-                "Bugzilla shows this key none of the configured components: check CIDUTY_COMPONENTS and CIDUTY_LOANER_COMPONENTS",
+                "Bugzilla shows this key none of the configured components: "
+                "check CIDUTY_COMPONENTS and CIDUTY_LOANER_COMPONENTS",
                 reached=True,
             )
         row.login, row.checked_at = login, moment
         row.warnings, row.warnings_scope = self.scope.warnings(flags), self.source.scope
         if not login:
-            row.warnings.append("This Bugzilla does not say whose key it is: set BUGZILLA_LOGIN, so that ciduty knows its own comments.")
+            row.warnings.append(
+                "This Bugzilla does not say whose key it is: set BUGZILLA_LOGIN, so that ciduty knows its own comments."
+            )
         row.save()
 
     def _block_unless_blocked(self, failure: Auth) -> None:
@@ -183,7 +194,7 @@ class _Poll:
 
     def _reconcile_is_due(self, moment: datetime) -> bool:
         last = self.source.reconciled_at
-        return last is None or moment - last >= RECONCILE_EVERY
+        return self.reconcile or last is None or moment - last >= RECONCILE_EVERY
 
     def _ids_to_read(self, everything: bool) -> tuple[set[int], set[int]]:
         """Return the ids to read, and those among which a bug is that no list could show."""
@@ -201,11 +212,16 @@ class _Poll:
         """Leave out what no scope names and nobody tracks; what is mirrored already stays mirrored."""
         outside = [bug_id for bug_id, bug in found.items() if not self.scope.includes(bug)]
         known = set(Bug.objects.filter(pk__in=outside).values_list("pk", flat=True)) if outside else set()
-        known |= set(TrackedId.objects.filter(bug_id__in=outside).values_list("bug_id", flat=True)) if outside else set()
+        known |= (
+            set(TrackedId.objects.filter(bug_id__in=outside).values_list("bug_id", flat=True)) if outside else set()
+        )
         return [bug for bug_id, bug in found.items() if bug_id not in outside or bug_id in known]
 
     def _read_conversations(self, bugs: Iterable[BugRead]) -> None:
-        """Read who acted when in the open requests that changed since; one that nobody ever touched is not asked about."""
+        """Read who acted when in the open requests that changed since.
+
+        One that nobody ever touched is not asked about.
+        """
         requests = {bug.id: bug for bug in bugs if bug.is_open}
         untouched = []
         for row in Bug.objects.filter(pk__in=requests, is_loaner_request=True):
@@ -262,9 +278,9 @@ class _Poll:
             cycle.outcome, cycle.problem = CycleOutcome.FAILED, problem[:300]
             log.warning("Poll cycle failed.", problem=problem, requests=cycle.requests)
         else:
-            log.info("Poll cycle done.", read=cycle.read, changed=cycle.changed, hidden=cycle.hidden, requests=cycle.requests)
+            log.info(
+                "Poll cycle done.", read=cycle.read, changed=cycle.changed, hidden=cycle.hidden, requests=cycle.requests
+            )
         cycle.save()
         Connection.objects.filter(pk=self.connection.pk).update(version=self.client.session.version)
         Cycle.objects.filter(source=self.source, started_at__lt=cycle.started_at - KEEP_CYCLES).delete()
-
-

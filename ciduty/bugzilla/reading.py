@@ -37,7 +37,10 @@ class Reader:
         self._unreadable = 0
 
     def batches(self, ids: Iterable[int]) -> Iterator[Batch]:
-        """Yield what became of the ids, some IDS_AT_ONCE at a time. Raises a BugzillaFailure when the server is unwell."""
+        """Yield what became of the ids, some IDS_AT_ONCE at a time.
+
+        Raises a BugzillaFailure when the server is unwell.
+        """
         remaining = iter(sorted(set(ids)))
         while chunk := list(islice(remaining, IDS_AT_ONCE)):
             batch = Batch()
@@ -92,7 +95,9 @@ class Reader:
         batch.unreadable[bug_id] = problem
         self._unreadable += 1
         if self._unreadable > MOST_UNREADABLE:
-            raise Unavailable(f"more than {MOST_UNREADABLE} bugs could not be read; the last one: {problem}", reached=True)
+            raise Unavailable(
+                f"more than {MOST_UNREADABLE} bugs could not be read; the last one: {problem}", reached=True
+            )
 
     def _prove_sign_in(self) -> None:
         """Before any bug is taken for hidden: a key that is no longer signed in would hide them all."""

@@ -1,4 +1,7 @@
-"""Which bugs are mirrored, as searches: the configured components, the tree-closure flag in any product. Asks nobody itself."""
+"""Which bugs are mirrored, as searches: the configured components, the tree-closure flag in any product.
+
+Asks nobody itself.
+"""
 
 import hashlib
 import json
@@ -25,7 +28,9 @@ class Scope:
     @classmethod
     def configured(cls) -> "Scope":
         """Return the scope of the settings."""
-        return cls(frozenset(settings.CIDUTY_COMPONENTS + settings.CIDUTY_LOANER_COMPONENTS), settings.CIDUTY_TREECLOSURE_FLAG)
+        return cls(
+            frozenset(settings.CIDUTY_COMPONENTS + settings.CIDUTY_LOANER_COMPONENTS), settings.CIDUTY_TREECLOSURE_FLAG
+        )
 
     @property
     def products(self) -> list[str]:
@@ -37,7 +42,7 @@ class Scope:
         return hashlib.sha256(json.dumps([sorted(self.components), self.flag]).encode()).hexdigest()
 
     def ids(self, client: Client, since: datetime | None) -> tuple[set[int], set[int]]:
-        """Return the ids of every bug in scope that changed since then (all when None), and those among which a bad one is.
+        """Return the ids in scope that changed since then (all when None), and those among which a bad one is.
 
         Product and component are asked for together, so the list holds a few pairs too many; they are left out here.
         """
@@ -51,7 +56,7 @@ class Scope:
         return ids, components.suspects() | flagged.suspects()
 
     def includes(self, bug: Bug) -> bool:
-        """Answer whether a bug is in scope, now that it was read: a search that ignored a parameter finds others too."""
+        """Answer whether a bug that was read is in scope: a search that ignored a parameter finds others too."""
         return (bug.product, bug.component) in self.components or any(flag.name == self.flag for flag in bug.flags)
 
     def warnings(self, flags_by_component: dict[tuple[str, str], set[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The requests session of the border: where the key goes, no redirect, nothing from the environment, bounded in time and size.
+"""The requests session of the border: where the key goes, no redirect, bounded in time and size.
 
 python-bugzilla would put the key in every address, wait 300 s, and follow a redirect to another host with the key in a
 header (safety.md F6).

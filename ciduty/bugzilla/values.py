@@ -1,9 +1,12 @@
-"""What Bugzilla said, validated and cleaned: frozen values, made from raw dictionaries. Storing them is `mirror.py`'s matter."""
+"""What Bugzilla said, validated and cleaned: frozen values, made from raw dictionaries.
+
+Storing them is `mirror.py`'s matter.
+"""
 
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from ciduty.bugzilla.cleaning import clean_line, clean_text
 
@@ -90,9 +93,9 @@ def moment(raw, field: str) -> datetime:
     except ValueError:
         raise Malformed(f"{field} is no time") from None
     if value.tzinfo is None:
-        value = value.replace(tzinfo=timezone.utc)  # Bugzilla's REST times are UTC even where they do not say so
+        value = value.replace(tzinfo=UTC)  # Bugzilla's REST times are UTC even where they do not say so
     try:
-        return value.astimezone(timezone.utc)
+        return value.astimezone(UTC)
     except OverflowError:
         raise Malformed(f"{field} is no time") from None
 
@@ -159,7 +162,7 @@ def _flag(raw) -> Flag:
 
 
 def bug(raw) -> Bug:
-    """Return the bug of a raw answer asked with BUG_FIELDS. Raises Malformed; nothing of the text stands in the message.
+    """Return the bug of a raw answer asked with BUG_FIELDS. Raises Malformed, without a word of the text.
 
     `groups` and `flags` must be there: a bug whose groups were not said is not known to be public.
     """

@@ -48,7 +48,9 @@ def release_words(request, bug_id):
         raise Http404
     bug = get_object_or_404(Bug, pk=bug_id)
     if bug.offered == Visibility.RESTRICTED or not bug.held_back:
-        messages.warning(request, f"Bug {bug_id} was not released: Bugzilla does not offer its words, or they are shown already.")
+        messages.warning(
+            request, f"Bug {bug_id} was not released: Bugzilla does not offer its words, or they are shown already."
+        )
         return _back(request)
     with transaction.atomic():
         mirror.release(bug)

@@ -1,4 +1,7 @@
-"""One-click sign-in as each role. Included in the site map only in the demo; outside it these addresses do not exist."""
+"""One-click sign-in as each role.
+
+Included in the site map only in the demo; outside it these addresses do not exist.
+"""
 
 from django.urls import path
 

@@ -1,4 +1,7 @@
-"""Signs somebody in as a role of the demo world, without a password. Refuses outside the demo, whatever the site map says."""
+"""Signs somebody in as a role of the demo world, without a password.
+
+Refuses outside the demo, whatever the site map says.
+"""
 
 from django.conf import settings
 from django.contrib.auth import login, logout

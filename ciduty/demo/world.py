@@ -27,7 +27,9 @@ def load() -> bool:
         return False
     for role in Role:
         if role != Role.PUBLIC and role.value not in there:
-            person = Person(username=role.value, name=f"Demo {role.value}", email=f"{role.value}@example.com", role=role)
+            person = Person(
+                username=role.value, name=f"Demo {role.value}", email=f"{role.value}@example.com", role=role
+            )
             person.set_password(PASSWORD)
             person.save()
             BugzillaLogin.objects.create(person=person, login=f"{role.value}@example.com")

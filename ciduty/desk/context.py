@@ -42,4 +42,7 @@ def _navigation(request, person):
     if access.may_manage_people(person):
         pages.append(("People", "people"))
     links = [(label, reverse(name)) for label, name in pages]
-    return [(label, address, request.path == address or (address != "/" and request.path.startswith(address))) for label, address in links]
+    return [
+        (label, address, request.path == address or (address != "/" and request.path.startswith(address)))
+        for label, address in links
+    ]

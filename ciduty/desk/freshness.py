@@ -1,4 +1,7 @@
-"""How old Bugzilla's data is, and why: the honest line on every page that shows it. Old data shown as fresh is the worst lie."""
+"""How old Bugzilla's data is, and why: the honest line on every page that shows it.
+
+Old data shown as fresh is the worst lie.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,4 +1,7 @@
-"""The registry of what needs CiDuty: each job's `needs.py` is found by name and says what waits. No job is imported here."""
+"""The registry of what needs CiDuty: each job's `needs.py` is found by name and says what waits.
+
+No job is imported here.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -19,8 +19,10 @@ class SignInForm(AuthenticationForm):
     """Sign-in name and password, with an answer that tells what to do next."""
 
     error_messages = AuthenticationForm.error_messages | {
-        "invalid_login": "This name and password do not go together. Check both; a lead of CiDuty can set a new password.",
-        "inactive": "This account is switched off. Ask a lead of CiDuty.",
+        "invalid_login": (
+            "This name and password do not go together, or the account is switched off. "
+            "Check both; a lead of CiDuty can help."
+        ),
     }
 
     def clean(self):
@@ -80,11 +82,21 @@ class PersonForm(forms.ModelForm):
 
     def clean_bugzilla_logins(self):
         """Return the logins, one each; a login that belongs to somebody else is refused by name."""
-        logins = list(dict.fromkeys(line.strip().lower() for line in self.cleaned_data["bugzilla_logins"].splitlines() if line.strip()))
+        logins = list(
+            dict.fromkeys(
+                line.strip().lower() for line in self.cleaned_data["bugzilla_logins"].splitlines() if line.strip()
+            )
+        )
         for login in logins:
             if len(login) > 255 or len(login.split()) > 1:
-                raise ValidationError(f"“{login[:60]}” is no Bugzilla login: it has no spaces and at most 255 characters.")
-        taken = BugzillaLogin.objects.annotate(lower=Lower("login")).filter(lower__in=logins).exclude(person=self.instance.pk)
+                raise ValidationError(
+                    f"“{login[:60]}” is no Bugzilla login: it has no spaces and at most 255 characters."
+                )
+        taken = (
+            BugzillaLogin.objects.annotate(lower=Lower("login"))
+            .filter(lower__in=logins)
+            .exclude(person=self.instance.pk)
+        )
         for other in taken.select_related("person"):
             raise ValidationError(f"{other.login} already belongs to {other.person}. Take it from there first.")
         return logins

@@ -51,4 +51,6 @@ def _edit(request, somebody, done):
         log.info("A person was changed.", person=saved.pk, role=saved.role, by=request.user.pk)
         messages.success(request, f"{done}: {saved}.")
         return redirect("people")
-    return render(request, "people/person.html", {"form": form, "somebody": somebody}, status=200 if not form.errors else 422)
+    return render(
+        request, "people/person.html", {"form": form, "somebody": somebody}, status=200 if not form.errors else 422
+    )

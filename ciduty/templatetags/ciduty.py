@@ -1,6 +1,6 @@
 """How moments and lengths of time are written on every page: UTC and the desk's zone, hours and minutes."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from django import template
 from django.conf import settings
@@ -16,7 +16,7 @@ def moment(at: datetime | None):
     if at is None:
         return ""
     local = at.astimezone(settings.CIDUTY_CALENDAR.tzinfo)
-    utc = at.astimezone(timezone.utc)
+    utc = at.astimezone(UTC)
     beside = utc.strftime("%H:%M") if utc.date() == local.date() else utc.strftime("%d %b %H:%M")
     # Made of digits and names that strftime and the zone database give: nothing of it comes from outside.
     return mark_safe(

@@ -27,13 +27,14 @@ STRANGERS_TO_EDITING = ("developer2@example.com", "nobody@example.com")
 def seed(world: World, now: datetime | None = None) -> None:
     """Put people, products and bugs into an empty world; every time is relative to `now` (aware; else the world's)."""
     now = now or world.clock()
-    _people(world)
-    _products(world)
+    people(world)
+    products(world)
     for number, (age, fields, happened) in enumerate(_BUGS):
         _bug(world, 1_400_100 + 7 * number, now - age, fields, happened)
 
 
-def _people(world: World) -> None:
+def people(world: World) -> None:
+    """Put the people, their groups and the bot's key into a world."""
     for group in ("infra", "moco-specific", "infra-bot-sees", "treeclosers"):
         world.add_group(group)
     for login, real_name, groups in PEOPLE:
@@ -41,7 +42,8 @@ def _people(world: World) -> None:
         world.add_user(login, real_name, key=key, groups=groups, may_edit=login not in STRANGERS_TO_EDITING)
 
 
-def _products(world: World) -> None:
+def products(world: World) -> None:
+    """Put the flags, products and components into a world."""
     world.add_flag_type("needs-treeclosure", requestable_by="editbugs", grantable_by="treeclosers")
     world.add_flag_type("needinfo", multiplicable=True)
     nobody = "nobody@example.com"
@@ -232,6 +234,18 @@ _BUGS = (
             "one day",
             creator="manager@example.com",
             groups=("moco-specific",),
+        ),
+        (),
+    ),
+    (
+        _hours(26),
+        _loan(
+            "Loan a release builder to scheduler: embargoed partner build",
+            "release-builder",
+            "The build is under embargo; only the bot and the lead may read this.",
+            "two days",
+            creator="scheduler@example.com",
+            groups=("infra-bot-sees",),
         ),
         (),
     ),

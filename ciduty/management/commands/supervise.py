@@ -144,7 +144,9 @@ class Command(BaseCommand):
     # --- the children ---------------------------------------------------------------------------------------------
 
     def _environment(self) -> dict[str, str]:
-        added = {"PORT": str(settings.PORT)}
+        """Return the settings of the children: ours, and where their neighbours stand."""
+        path = [str(settings.BASE_DIR), *filter(None, [os.environ.get("PYTHONPATH")])]  # we may be called from anywhere
+        added = {"PORT": str(settings.PORT), "PYTHONPATH": os.pathsep.join(path)}
         if self.has_sandbox:
             from ciduty.bugzilla.sandbox.seed import BOT_KEY  # a real installation never loads the sandbox
 

@@ -17,8 +17,13 @@ class Command(BaseCommand):
     help = "Run one full Bugzilla cycle now; exit 1 with one clear line when it could not."
     requires_system_checks = []
 
+    def add_arguments(self, parser):
+        """Take whether everything that is mirrored shall be read again, which otherwise happens once an hour."""
+        parser.add_argument("--reconcile", action="store_true", help="read every mirrored bug again, as is done hourly")
+
     def handle(self, *args, **options):
         """Run the cycle and print its line."""
+        self.reconcile = options["reconcile"]
         logging.disable(logging.WARNING)  # what the log would say is printed here
         try:
             cycle = self._poll()
@@ -32,7 +37,7 @@ class Command(BaseCommand):
 
     def _poll(self) -> Cycle | None:
         for _ in range(WAIT_FOR_ANOTHER):
-            cycle = poll.poll()
+            cycle = poll.poll(reconcile=self.reconcile)
             if cycle is not None:
                 return cycle
             time.sleep(1)
@@ -42,8 +47,9 @@ class Command(BaseCommand):
         row = breaker.current_connection()
         seconds = (cycle.finished_at - cycle.started_at).total_seconds()
         self.stdout.write(
-            f"Read {cycle.read} bugs ({cycle.changed} new or changed, {cycle.hidden} hidden, {cycle.quarantined} set aside) "
-            f"in {cycle.requests} requests and {seconds:.1f} s, as {row.login} on Bugzilla {row.version or '(version not said)'}."
+            f"Read {cycle.read} bugs ({cycle.changed} new or changed, {cycle.hidden} hidden, "
+            f"{cycle.quarantined} set aside) in {cycle.requests} requests and {seconds:.1f} s, "
+            f"as {row.login or '(an account it does not name)'} on Bugzilla {row.version or '(version not said)'}."
         )
         for aside in Quarantine.objects.order_by("bug_id")[:20]:
             self.stdout.write(f"Set aside: bug {aside.bug_id}, {aside.problem}; tried {aside.tries} times.")
