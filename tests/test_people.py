@@ -18,7 +18,7 @@ from tests.cast import BugzillaLoginFactory, PersonFactory, browser_of
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "four words of duty"
-WRONG = "This name and password do not go together."
+WRONG = "This name and password do not go together, or the account is switched off."
 TOO_MANY = "Too many attempts to sign in. Wait until "
 
 

@@ -77,7 +77,7 @@ def test_the_first_page_lists_the_open_bugs_newest_first(sandbox):
     filed = [sandbox.world.bug(number)["creation_time"] for number in numbers]
     assert filed == sorted(filed, reverse=True)
     assert all(not sandbox.world.bug(number)["resolution"] for number in numbers)
-    assert len(numbers) == 16, "all seeded bugs but the one that is resolved"
+    assert len(numbers) == 17, "all seeded bugs but the one that is resolved"
     assert "Sandbox Bugzilla - play the other side" in page.text
 
 
@@ -255,7 +255,7 @@ def test_the_seeded_world_has_what_a_newcomer_needs(sandbox):
     loans = [bug for bug in bugs if bug["component"] in (LOANS, "Loan Requests")]
 
     assert flags == ["needinfo?", "needs-treeclosure+", "needs-treeclosure?", "needs-treeclosure?"]
-    assert [bug["groups"] for bug in bugs if bug["groups"]] == [["moco-specific"], ["infra-bot-sees"]]
+    assert [bug["groups"] for bug in bugs if bug["groups"]] == [["moco-specific"], ["infra-bot-sees"], ["infra-bot-sees"]]
     assert {bug["status"] for bug in loans} == {"NEW", "ASSIGNED", "RESOLVED"}
     stamps = [datetime.fromisoformat(bug["creation_time"]) for bug in loans]
     assert min(NOW - at for at in stamps) < timedelta(minutes=10)
