@@ -6,6 +6,7 @@ Rules (24 hours, one working day) are not settings; addresses, names, keys and w
 
 import os
 import secrets
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -40,14 +41,16 @@ def _state_folder(name: str = "") -> Path:
 def _generated_key() -> str:
     """Return this installation's own key, made at the first start and kept beside the embedded database."""
     path = _state_folder() / "secret_key"
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        key = secrets.token_urlsafe(60)
-        file.write(key)
-    return key
+    if not path.exists():
+        handle, draft = tempfile.mkstemp(dir=path.parent)  # readable by this account only
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(60))
+        try:
+            os.link(draft, path)  # whole or not at all: several processes may start at once
+        except FileExistsError:
+            pass
+        os.unlink(draft)
+    return path.read_text().strip()
 
 
 DEMO = environment.switch("CIDUTY_DEMO", False)

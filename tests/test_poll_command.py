@@ -1,6 +1,10 @@
 """`manage.py poll`: one clear line for every way it can end, and exit code 1 when the cycle failed."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -11,6 +15,7 @@ from ciduty.bugzilla.sandbox import Fault
 
 pytestmark = pytest.mark.django_db
 
+ROOT = Path(__file__).resolve().parent.parent
 LOAN = {
     "product": "Infrastructure & Operations",
     "component": "CIDuty: Loan Requests",
@@ -108,3 +113,27 @@ def test_another_process_that_polls_is_waited_for_and_then_named(bugzilla, monke
     monkeypatch.setattr("ciduty.bugzilla.management.commands.poll.WAIT_FOR_ANOTHER", 1)
     monkeypatch.setattr(poll, "poll", lambda reconcile: None)
     assert "Another process" in fails()
+
+
+def test_a_database_without_tables_ends_with_one_line(tmp_path):
+    environment = os.environ | {
+        "CIDUTY_STATE_DIR": str(tmp_path),
+        "BUGZILLA_URL": "http://127.0.0.1:9",
+        "DATABASE_URL": "",
+    }
+    command = [sys.executable, "manage.py", "poll"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "Is it migrated?" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_processes_that_start_at_once_agree_on_the_generated_key(tmp_path):
+    environment = os.environ | {"CIDUTY_STATE_DIR": str(tmp_path), "SECRET_KEY": ""}
+    command = [sys.executable, "-c", "import ciduty.settings as s; print(s.SECRET_KEY)"]
+    started = [
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(6)
+    ]
+    keys = {process.communicate()[0].strip() for process in started}
+    assert len(keys) == 1
+    assert len(keys.pop()) >= 60

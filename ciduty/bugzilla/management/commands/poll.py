@@ -4,6 +4,7 @@ import logging
 import time
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from ciduty.bugzilla import breaker, poll
 from ciduty.bugzilla.models import Cycle, CycleOutcome, Quarantine
@@ -29,6 +30,8 @@ class Command(BaseCommand):
             cycle = self._poll()
         except poll.NotConfigured as problem:
             raise CommandError(str(problem)) from None
+        except DatabaseError as problem:
+            raise CommandError(f"The database does not serve ({_first_line(problem)}). Is it migrated?") from None
         if cycle is None:
             raise CommandError(f"Another process has been polling for {WAIT_FOR_ANOTHER} s; nothing was done here.")
         if cycle.outcome == CycleOutcome.FAILED:
@@ -55,3 +58,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Set aside: bug {aside.bug_id}, {aside.problem}; tried {aside.tries} times.")
         for warning in row.warnings:
             self.stdout.write(f"Check the settings: {warning}")
+
+
+def _first_line(problem: Exception) -> str:
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]

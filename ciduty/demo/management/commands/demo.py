@@ -1,6 +1,7 @@
 """`manage.py demo`: load the demo world into an empty database."""
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from ciduty.demo import world
 
@@ -16,4 +17,6 @@ class Command(BaseCommand):
             loaded = world.load()
         except world.NotEmpty as problem:
             raise CommandError(str(problem)) from None
+        except DatabaseError:
+            raise CommandError("The database does not serve, or is not migrated: run manage.py migrate.") from None
         self.stdout.write("The demo world is loaded." if loaded else "The demo world was there already.")
