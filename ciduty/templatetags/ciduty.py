@@ -26,6 +26,19 @@ def moment(at: datetime | None):
 
 
 @register.filter
+def stretch(interval):
+    """Write a stretch of time within one local day: the day once, from and to in the desk's zone, UTC beside them."""
+    start, end = (at.astimezone(settings.CIDUTY_CALENDAR.tzinfo) for at in (interval.start, interval.end))
+    if start.date() != end.date():
+        return mark_safe(f"{moment(interval.start)} to {moment(interval.end)}")
+    utc = f"{interval.start.astimezone(UTC):%H:%M}–{interval.end.astimezone(UTC):%H:%M} UTC"
+    return mark_safe(
+        f'<time datetime="{interval.start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"><span class="local">'
+        f'{start:%a %d %b %H:%M}–{end:%H:%M}</span> <span class="utc">{start.tzname()} · {utc}</span></time>'
+    )
+
+
+@register.filter
 def hours(length: timedelta | None) -> str:
     """Write a length of time as hours and minutes: `2 h 05 min`; the sign is left to the words around it."""
     if length is None:
