@@ -80,11 +80,12 @@ class Child:
         return True
 
     def plan_restart(self, now: float) -> None:
-        """Set the moment of the next start, later each time."""
+        """Set the moment of the next start, and a longer pause for the time after."""
         if now - self.started_at >= STEADY_AFTER:
             self.pause = FIRST_PAUSE
         self.ends = [moment for moment in self.ends if now - moment <= WITHIN] + [now]
         self.start_again_at = now + self.pause
+        self.pause = min(2 * self.pause, LONGEST_PAUSE)
         self.process = None
 
 
@@ -120,8 +121,8 @@ class Tree:
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         child.tell(signal.SIGKILL)  # what it left behind would hold its port
         child.plan_restart(now)
-        self.say(f"{child.name} ended ({how}); it starts again in {child.pause} s. Its log: {child.log}")
-        child.pause = min(2 * child.pause, LONGEST_PAUSE)
+        pause = child.start_again_at - now
+        self.say(f"{child.name} ended ({how}); it starts again in {pause:.0f} s. Its log: {child.log}")
         if len(child.ends) >= TOO_MANY_ENDS:
             child.ends, child.gave_trouble = [], True
             lines = last_lines(child.log)

@@ -19,6 +19,7 @@ import pytest
 
 from ciduty import ports
 from ciduty.management.commands.smtp_sink import file_name_of
+from ciduty.supervision import Child, Tree
 
 ROOT = Path(__file__).resolve().parent.parent
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
@@ -246,6 +247,47 @@ def test_a_killed_web_master_leaves_no_worker_on_its_port(demo):
             return demo.page()[0] == 200
 
     demo.wait_for(answers, 15)
+
+
+def test_what_an_ended_child_leaves_behind_is_ended_before_it_starts_again(tmp_path):
+    said = []
+    tree = Tree(tmp_path, said.append)
+    child = tree.start("shell", ["sh", "-c", "sleep 61 & echo $!; exit 3"], dict(os.environ))
+    child.process.wait(timeout=5)
+    left_behind = int(child.log.read_text())
+    try:
+        assert left_behind in parents()
+        tree.look_after()
+        assert said == [f"shell ended (exit code 3); it starts again in 1 s. Its log: {child.log}"]
+        until = time.monotonic() + 5
+        while left_behind in parents():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    finally:
+        child.tell(signal.SIGKILL)
+        tree.stop()
+
+
+def test_pauses_between_restarts_double_up_to_half_a_minute(tmp_path):
+    child = Child("shell", [], {}, tmp_path / "shell.log")
+    moment, pauses = 1000.0, []
+    for _ in range(7):
+        child.started_at = moment
+        child.plan_restart(moment)
+        pauses.append(child.start_again_at - moment)
+        moment = child.start_again_at
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    child.started_at = moment
+    child.plan_restart(moment + 60)  # it ran for a minute: it is well again
+    assert child.start_again_at == moment + 61
+
+
+def test_a_log_of_over_five_megabytes_begins_anew(tmp_path):
+    log = tmp_path / "web.log"
+    for size, kept in ((5_000_000, 5_000_000), (5_000_001, 0)):
+        log.write_bytes(b"x" * size)
+        Child("web", [], {}, log)
+        assert log.stat().st_size == kept
 
 
 # --- how it ends: on what the environment names ---------------------------------------------------------------------

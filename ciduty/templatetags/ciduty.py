@@ -1,11 +1,14 @@
 """How moments and lengths of time are written on every page: UTC and the desk's zone, hours and minutes."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from django import template
 from django.conf import settings
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
+
+from ciduty.working_time import Calendar
 
 register = template.Library()
 
@@ -13,10 +16,12 @@ register = template.Library()
 @register.filter
 def moment(at: datetime | None):
     """Write a moment in the desk's zone with UTC beside it, as a `<time>` element."""
-    if at is None:
-        return ""
-    local = at.astimezone(settings.CIDUTY_CALENDAR.tzinfo)
-    utc = at.astimezone(UTC)
+    return "" if at is None else _moment(at, settings.CIDUTY_CALENDAR)
+
+
+@lru_cache(maxsize=4096)  # a list that refreshes itself writes the same moments again and again
+def _moment(at: datetime, calendar: Calendar):
+    local, utc = at.astimezone(calendar.tzinfo), at.astimezone(UTC)
     beside = utc.strftime("%H:%M") if utc.date() == local.date() else utc.strftime("%d %b %H:%M")
     # Made of digits and names that strftime and the zone database give: nothing of it comes from outside.
     return mark_safe(
@@ -62,6 +67,7 @@ def ago(at: datetime | None, now: datetime) -> str:
 
 
 @register.filter
+@lru_cache(maxsize=100)
 def chip(state):
     """Write a state, an enum's member, as a coloured word."""
     return format_html('<span class="state {}">{}</span>', str(state).replace(" ", "-"), state.label)
