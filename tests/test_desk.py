@@ -180,3 +180,9 @@ def test_a_bug_that_was_set_aside_shows_on_the_desk(waiting, bugzilla, duty_desk
     bugzilla.faults.add(Fault("bad_bug", bug_id=waiting, remove=["groups"]))
     poll.poll()
     assert "1 bug could not be read" in duty_desk()
+
+
+def test_a_first_mirror_at_work_is_told(bugzilla, people, duty_desk):
+    source = poll.current_source()
+    source.cycles.create(started_at=clock.now())
+    assert "Bugzilla is being read for the first time" in duty_desk()

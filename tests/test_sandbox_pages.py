@@ -255,7 +255,11 @@ def test_the_seeded_world_has_what_a_newcomer_needs(sandbox):
     loans = [bug for bug in bugs if bug["component"] in (LOANS, "Loan Requests")]
 
     assert flags == ["needinfo?", "needs-treeclosure+", "needs-treeclosure?", "needs-treeclosure?"]
-    assert [bug["groups"] for bug in bugs if bug["groups"]] == [["moco-specific"], ["infra-bot-sees"], ["infra-bot-sees"]]
+    assert [bug["groups"] for bug in bugs if bug["groups"]] == [
+        ["moco-specific"],
+        ["infra-bot-sees"],
+        ["infra-bot-sees"],
+    ]
     assert {bug["status"] for bug in loans} == {"NEW", "ASSIGNED", "RESOLVED"}
     stamps = [datetime.fromisoformat(bug["creation_time"]) for bug in loans]
     assert min(NOW - at for at in stamps) < timedelta(minutes=10)

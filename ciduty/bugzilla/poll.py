@@ -72,6 +72,12 @@ def known_source() -> Source:
     return Source.objects.filter(**asked).first() or Source(**asked)
 
 
+def latest_cycles(count: int) -> list[Cycle]:
+    """Return the latest cycles of the configured Bugzilla and scope, the newest first, with their source. One query."""
+    asked = {"source__address": settings.BUGZILLA_URL, "source__scope": Scope.configured().fingerprint()}
+    return list(Cycle.objects.filter(**asked).select_related("source").order_by("-started_at")[:count])
+
+
 def poll(reconcile: bool = False) -> Cycle | None:
     """Run one cycle now and return it, or None when another process is at it. Raises NotConfigured without an address.
 

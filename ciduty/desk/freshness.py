@@ -20,6 +20,7 @@ class Freshness:
     """What is known of the last poll. `problem` is one sentence, empty when all is well."""
 
     configured: bool
+    reading: bool  # a poll is at work right now
     heard_at: datetime | None
     silent: bool
     problem: str
@@ -33,14 +34,18 @@ def freshness(at: datetime) -> Freshness:
     """Return how fresh the mirror is at a moment."""
     if not settings.BUGZILLA_URL:
         problem = "Bugzilla is not configured: set BUGZILLA_URL and BUGZILLA_API_KEY."
-        return Freshness(False, None, True, problem, "", False, (), 0)
-    source, connection = poll.known_source(), breaker.known_connection()
-    last = source.cycles.exclude(outcome=CycleOutcome.RUNNING).order_by("-started_at").first() if source.pk else None
+        return Freshness(False, False, None, True, problem, "", False, (), 0)
+    connection = breaker.known_connection()
+    cycles = poll.latest_cycles(2)
+    source = cycles[0].source if cycles else poll.known_source()
+    reading = bool(cycles) and cycles[0].outcome == CycleOutcome.RUNNING
+    last = next((cycle for cycle in cycles if cycle.outcome != CycleOutcome.RUNNING), None)
     period = timedelta(seconds=max(15, settings.BUGZILLA_POLL_SECONDS))
     silent = source.last_done_at is None or at - source.last_done_at > POLLS_BEFORE_RED * period
     problem = last.problem if last is not None and last.outcome == CycleOutcome.FAILED else ""
     return Freshness(
         configured=True,
+        reading=reading,
         heard_at=source.last_done_at,
         silent=silent,
         problem=problem,
