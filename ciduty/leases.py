@@ -46,12 +46,14 @@ class Held:
 def take(job: str, length: timedelta) -> Held | None:
     """Take the lease of a job for `length`, or return None when another process holds it."""
     moment = clock.now()
-    free = Lease.objects.filter(job=job, expires_at__lte=moment)
-    if not free.update(fence=models.F("fence") + 1, expires_at=moment + length):
-        try:
-            with transaction.atomic():
-                Lease.objects.create(job=job, fence=1, expires_at=moment + length)
-        except IntegrityError:
-            return None
-    # Between the update and this read nobody can have taken it again: it has only just begun to run.
-    return Held(job, Lease.objects.values_list("fence", flat=True).get(job=job), length)
+    # No lease runs that far ahead: then the clock was put back, and its holder may be long dead.
+    from_the_future = models.Q(expires_at__gt=moment + 2 * length)
+    free = Lease.objects.filter(models.Q(expires_at__lte=moment) | from_the_future, job=job)
+    try:
+        with transaction.atomic():  # the row stays locked between the update and the read: the fence is ours
+            if free.update(fence=models.F("fence") + 1, expires_at=moment + length):
+                return Held(job, Lease.objects.values_list("fence", flat=True).get(job=job), length)
+            Lease.objects.create(job=job, fence=1, expires_at=moment + length)
+    except IntegrityError:
+        return None
+    return Held(job, 1, length)

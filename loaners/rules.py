@@ -69,7 +69,8 @@ def pauses(events: Iterable[Event], until: datetime) -> list[Interval]:
         if event.kind == "needinfo set" and waiting_since is None:
             waiting_since = event.at
         elif event.kind == "needinfo cleared" and waiting_since is not None:
-            found.append(Interval(waiting_since, event.at))
+            if waiting_since < event.at:
+                found.append(Interval(waiting_since, event.at))
             waiting_since = None
     if waiting_since is not None:
         found.append(Interval(waiting_since, max(until, waiting_since)))

@@ -8,6 +8,7 @@ import hmac
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 
 from ciduty import clock
@@ -84,19 +85,25 @@ class Breaker:
         claimed = Connection.objects.filter(nobody_probes, pk=self._pk, blocked_until__lte=moment)
         return bool(claimed.update(probing_until=moment + PROBE_TAKES))
 
-    def failed(self, failure: BugzillaFailure) -> None:
-        """Open the breaker on a rate limit or a bad key; a bad key also voids what was proven of the sign-in."""
+    @transaction.atomic
+    def failed(self, failure: BugzillaFailure, blocks_before: int = 0) -> None:
+        """Open the breaker on a rate limit or a bad key; a bad key also voids what was proven of the sign-in.
+
+        `blocks_before`: how often in a row it was blocked, where an answer to a stranger has closed it meanwhile.
+        """
         if not isinstance(failure, (Auth, Throttled)):
             return
-        row = Connection.objects.get(pk=self._pk)
-        row.blocks += 1
+        row = Connection.objects.select_for_update().get(pk=self._pk)
+        row.blocks = max(row.blocks, blocks_before) + 1
         row.blocked_kind = "throttled" if isinstance(failure, Throttled) else "auth"
         row.blocked_why = str(failure)[:300]
         row.blocked_until = clock.now() + block_length(row.blocks)
         row.probing_until = None
         if isinstance(failure, Auth):
             row.checked_at = None
-        row.save()
+        row.save(
+            update_fields=["blocks", "blocked_kind", "blocked_why", "blocked_until", "probing_until", "checked_at"]
+        )
         self._probing = False
 
     def answered(self) -> None:

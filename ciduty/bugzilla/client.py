@@ -11,6 +11,7 @@ from typing import Protocol
 import bugzilla
 import requests
 from bugzilla.exceptions import BugzillaError, BugzillaHTTPError
+from celery.exceptions import SoftTimeLimitExceeded
 
 from ciduty.bugzilla import values
 from ciduty.bugzilla.errors import (
@@ -76,6 +77,7 @@ class Client:
         self.session = session or BorderSession(key, key_in)
         self.session.version = version
         self._has_key = bool(key)
+        self._key_is_usable = key.isascii() and key.isprintable()
         self._gate = gate or OpenGate()
         self._rest = None
 
@@ -93,6 +95,8 @@ class Client:
         """
         if not self._has_key:
             raise Auth("BUGZILLA_API_KEY is not set: make a key in Bugzilla's preferences and set it")
+        if not self._key_is_usable:
+            raise Auth("BUGZILLA_API_KEY holds characters that no key has: copy it again from Bugzilla's preferences")
         try:
             return values.clean_line(str(self._get("whoami")["name"]), values.LOGIN).lower()
         except KeyError:
@@ -103,8 +107,9 @@ class Client:
         return self._proven_by_can_login()
 
     def _proven_by_can_login(self) -> str:
-        # Without a name to ask for, any will do: matching is refused to strangers altogether.
-        asked = {"names": self.login} if self.login else {"match": "@", "limit": 1}
+        # Without a name to ask for, any will do: matching is refused to strangers altogether. Not "@": Bugzilla looks
+        # for no part of a name that is shorter than three characters, and would find nobody.
+        asked = {"names": self.login} if self.login else {"match": "*", "limit": 1}
         try:
             users = self._list(self._get("user", asked), "users")
         except Rejected as refusal:
@@ -113,6 +118,8 @@ class Client:
             if self.login:
                 raise Auth(f"Bugzilla knows no account {self.login}: check BUGZILLA_LOGIN") from None
             raise
+        if not users and not self.login:
+            return ""  # let in to match, although this key may see nobody (usevisibilitygroups)
         if not users or "can_login" not in users[0]:
             raise Auth(NOT_TAKEN)
         return self.login.lower()
@@ -167,7 +174,8 @@ class Client:
         for row in rows:
             if row.get("id") == bug_id:
                 return row
-        raise NotVisible(f"Bugzilla does not show bug {bug_id}")
+        # Not NotVisible: Bugzilla says that with a code, and a bug taken for hidden loses its words.
+        raise Unavailable(f"Bugzilla's answer about bug {bug_id} does not hold it", reached=True)
 
     def comments(self, bug_id: int) -> list[values.Comment]:
         """Return who commented when, without the words and without private comments, oldest first.
@@ -200,7 +208,6 @@ class Client:
 
     def _backend(self):
         if self._rest is None:
-            self.session.version_address = f"{self.address}/rest/version"
             client = bugzilla.Bugzilla(url=None, use_creds=False, force_rest=True, requests_session=self.session)
             client.connect(self.address)
             if not client.is_rest():
@@ -232,6 +239,8 @@ class Client:
         failure = None
         try:
             answer = ask()
+        except SoftTimeLimitExceeded:  # the task's time is up: no failure of Bugzilla's, after which one would go on
+            raise
         except Exception as error:  # python-bugzilla lets four families through, and KeyError and TypeError besides
             failure = self._translate(error, what)
         if failure is not None:  # raised here, so that no chained traceback holds an address with the key
@@ -248,7 +257,7 @@ class Client:
         if isinstance(error, BugzillaFailure):
             return error
         if isinstance(error, BugzillaError):
-            return _refusal(error, what)
+            return _refusal(error, what, self.session.without_key(str(error.args[0] if error.args else "")))
         if isinstance(error, BugzillaHTTPError):
             return _http_failure(error, what)
         if isinstance(error, (json.JSONDecodeError, requests.JSONDecodeError)):
@@ -279,19 +288,18 @@ def _not_json(body: str) -> str:
     return "Bugzilla's answer is no JSON or was cut off"
 
 
-def _refusal(error: BugzillaError, what: str) -> BugzillaFailure:
+def _refusal(error: BugzillaError, what: str, words: str) -> BugzillaFailure:
     try:
         code = int(error.code)
     except (TypeError, ValueError):
         code = 0
-    words = values.clean_line(str(error.args[0] if error.args else ""), SENTENCE)
     if code in NO_SUCH_BUG:
         return NotVisible(f"Bugzilla does not show {what} (code {code})")
     if code in NOT_SIGNED_IN:
         return Auth(f"Bugzilla does not accept the key (code {code}): check BUGZILLA_API_KEY")
     if code == RATE_LIMIT:
         return Throttled("Bugzilla limits our rate (code 32000)")
-    return Rejected(f"Bugzilla refused {what} (code {code}): {words}", code)
+    return Rejected(f"Bugzilla refused {what} (code {code}): {values.clean_line(words, SENTENCE)}", code)
 
 
 def _http_failure(error: BugzillaHTTPError, what: str) -> BugzillaFailure:

@@ -1,6 +1,7 @@
 """Turns a bug's comments and history into events: who acted when, in the terms of a clock. Keeps no words."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ class Roles:
 
     def kind(self, login: str, requester: str) -> ActorKind:
         """Return what somebody is to a request; the requester stays one even where CiDuty asks for itself."""
+        if not login:
+            return ActorKind.OTHER  # a deleted account; a bot or requester without a login is not the same nobody
         if login == self.bot:
             return ActorKind.BOT
         if login == requester:
@@ -38,7 +41,7 @@ def events(
     found = [_event(bug, EventKind.COMMENT, comment.by, comment.at) for comment in comments if comment.number > 0]
     for change in history:
         found += _of_change(bug, change)
-    found += _of_present_flags(bug, found)
+    found += _untold_needinfos(bug, found)
     for event in found:
         event.by_kind = roles.kind(event.by, bug.creator)
         event.asks_requester = bool(bug.creator) and event.needinfo_of == bug.creator
@@ -71,11 +74,32 @@ def _of_change(bug: values.Bug, change: values.FieldChange) -> list[BugEvent]:
     return []
 
 
-def _of_present_flags(bug: values.Bug, found: list[BugEvent]) -> list[BugEvent]:
-    """A flag set while the bug was filed stands in no history."""
-    told = {(event.needinfo_of, event.at) for event in found if event.kind == EventKind.NEEDINFO_SET}
-    return [
-        _event(bug, EventKind.NEEDINFO_SET, flag.setter, flag.created_at, flag.requestee)
-        for flag in bug.flags
-        if flag.name == "needinfo" and flag.status == "?" and (flag.requestee, flag.created_at) not in told
-    ]
+def _untold_needinfos(bug: values.Bug, told: list[BugEvent]) -> list[BugEvent]:
+    """Return what history did not tell of needinfos, so that those that wait at its end are those the bug carries.
+
+    A needinfo set while filing may stand in no history, one whose flag type was removed is cleared by nobody, and what
+    one person did within a second is told as cleared first and set then, whatever the order was.
+    """
+    untold, waiting = [], defaultdict(list)
+    set_at = {(event.needinfo_of, event.at) for event in told if event.kind == EventKind.NEEDINFO_SET}
+    for event in sorted(told, key=lambda event: event.at):
+        if event.kind == EventKind.NEEDINFO_SET:
+            waiting[event.needinfo_of].append(event.at)
+        elif event.kind == EventKind.NEEDINFO_CLEARED:
+            if waiting[event.needinfo_of]:
+                waiting[event.needinfo_of].pop()
+            elif (event.needinfo_of, event.at) not in set_at:
+                untold.append(_event(bug, EventKind.NEEDINFO_SET, bug.creator, bug.created_at, event.needinfo_of))
+    carried = defaultdict(list)
+    for flag in sorted(bug.flags, key=lambda flag: flag.created_at):
+        if flag.name == "needinfo" and flag.status == "?":
+            carried[flag.requestee].append(flag)
+    for login in waiting.keys() | carried.keys():
+        more = len(carried[login]) - len(waiting[login])
+        untold += [
+            _event(bug, EventKind.NEEDINFO_SET, flag.setter, flag.created_at, login)
+            for flag in carried[login][: max(0, more)]
+        ]
+        # Nobody knows when it went: its time is not taken off the promise.
+        untold += [_event(bug, EventKind.NEEDINFO_CLEARED, "", at, login) for at in waiting[login][: max(0, -more)]]
+    return untold

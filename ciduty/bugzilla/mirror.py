@@ -132,7 +132,8 @@ def hide(bug_ids: Iterable[int], reading: Reading, tally: Tally) -> None:
 
     A bug that was never mirrored leaves no row.
     """
-    rows = Bug.objects.filter(pk__in=list(bug_ids), not_visible_since=None)
+    bug_ids = list(bug_ids)
+    rows = Bug.objects.filter(pk__in=bug_ids, not_visible_since=None)
     with transaction.atomic():
         ids = list(rows.values_list("pk", flat=True))
         _forget_words(ids)
@@ -145,7 +146,8 @@ def hide(bug_ids: Iterable[int], reading: Reading, tally: Tally) -> None:
             read_server_time=reading.server_time,
             stamp=next_stamp(),
         )
-        Quarantine.objects.filter(bug_id__in=ids).delete()
+        # Of all of them: one that was set aside before it was ever mirrored would stay so for ever.
+        Quarantine.objects.filter(bug_id__in=bug_ids).delete()
 
 
 def set_aside(bug_id: int, problem: str, at: datetime, tally: Tally, was_read: bool = False) -> None:
@@ -169,12 +171,12 @@ def set_aside(bug_id: int, problem: str, at: datetime, tally: Tally, was_read: b
 
 
 def release(bug: Bug) -> None:
-    """Let a bug's words be shown again as Bugzilla offers them; they come back with the next poll, which reads it anew.
+    """Let a bug's words be shown again as Bugzilla offers them; the next poll reads it and who acted in it anew.
 
     Nothing happens when a poll has found it restricted again meanwhile.
     """
     offered = Bug.objects.filter(pk=bug.pk).exclude(offered=Visibility.RESTRICTED)
-    offered.update(held_back=False, read_server_time=None)
+    offered.update(held_back=False, read_server_time=None, conversation_read_at=None)
 
 
 def next_stamp() -> int:

@@ -26,7 +26,7 @@ from ciduty.bugzilla.models import (
     TrackedId,
     Visibility,
 )
-from ciduty.bugzilla.reading import Reader
+from ciduty.bugzilla.reading import Batch, Reader
 from ciduty.bugzilla.scope import OVERLAP, Scope
 from ciduty.bugzilla.values import Bug as BugRead
 from ciduty.people.models import ciduty_logins
@@ -35,9 +35,11 @@ log = structlog.get_logger(__name__)
 
 SIGN_IN_PROOF_HOLDS = timedelta(days=1)
 RECONCILE_EVERY = timedelta(hours=1)
-#: One call may take 60 s; a cycle renews its lease after each.
+#: One call may take 60 s; a cycle renews its lease before each.
 LEASE = timedelta(minutes=2)
 KEEP_CYCLES = timedelta(days=2)
+#: What of an event tells whether anything is new.
+TOLD = ("kind", "at", "by", "by_kind", "asks_requester", "needinfo_of")
 
 #: What jobs do with news: each is called after every cycle, safe to call twice, and reads the mirror, never the
 #: network.
@@ -48,7 +50,19 @@ class NotConfigured(RuntimeError):
     """There is no Bugzilla to poll."""
 
 
-def new_client(row: Connection) -> Client:
+class _PollGate(breaker.Breaker):
+    """The breaker, for who holds the poll's lease: each call renews it, and none goes out once it was taken over."""
+
+    def __init__(self, row: Connection, held: leases.Held):
+        super().__init__(row)
+        self._held = held
+
+    def ask(self) -> None:
+        self._held.renew_when_old()
+        super().ask()
+
+
+def new_client(row: Connection, gate: breaker.Breaker | None = None) -> Client:
     """Return a client of the configured Bugzilla behind its breaker."""
     return Client(
         settings.BUGZILLA_URL,
@@ -56,7 +70,7 @@ def new_client(row: Connection) -> Client:
         key_in=settings.BUGZILLA_KEY_IN,
         login=settings.BUGZILLA_LOGIN,
         version=row.version,
-        gate=breaker.Breaker(row),
+        gate=gate or breaker.Breaker(row),
     )
 
 
@@ -75,7 +89,7 @@ def known_source() -> Source:
 def latest_cycles(count: int) -> list[Cycle]:
     """Return the latest cycles of the configured Bugzilla and scope, the newest first, with their source. One query."""
     asked = {"source__address": settings.BUGZILLA_URL, "source__scope": Scope.configured().fingerprint()}
-    return list(Cycle.objects.filter(**asked).select_related("source").order_by("-started_at")[:count])
+    return list(Cycle.objects.filter(**asked).select_related("source").order_by("-pk")[:count])
 
 
 def poll(reconcile: bool = False) -> Cycle | None:
@@ -90,10 +104,11 @@ def poll(reconcile: bool = False) -> Cycle | None:
         return None
     try:
         cycle = _Poll(held, reconcile).run()
+        for follow in followers:  # under the lease too: one that follows older news must not write after a newer one
+            held.renew()
+            follow()
     finally:
         held.release()
-    for follow in followers:
-        follow()
     return cycle
 
 
@@ -105,11 +120,11 @@ def poll_if_due(late_by: timedelta = timedelta()) -> Cycle | None:
     if not settings.BUGZILLA_URL:
         return None
     source, moment = current_source(), clock.now()
-    last = source.cycles.order_by("-started_at").values_list("started_at", flat=True).first()
-    if last is not None:
+    last = source.cycles.order_by("-pk").values_list("started_at", flat=True).first()
+    if last is not None and last <= moment:  # one that lies ahead tells nothing: the clock was put back
         due = last + timedelta(seconds=settings.BUGZILLA_POLL_SECONDS)
         if source.wanted_at and source.wanted_at > last:
-            due = source.wanted_at
+            due = min(due, source.wanted_at)
         if moment < due + late_by:
             return None
     return poll()
@@ -119,6 +134,11 @@ def want_sync() -> None:
     """Write down that somebody wants a cycle now; whoever polls next sees it."""
     source = current_source()
     Source.objects.filter(pk=source.pk).update(wanted_at=clock.now())
+
+
+def _is_recent(at: datetime | None, moment: datetime, within: timedelta) -> bool:
+    """Answer whether something was done lately; one that lies ahead was not: the clock was put back meanwhile."""
+    return at is not None and timedelta() <= moment - at < within
 
 
 @dataclass
@@ -133,7 +153,7 @@ class _Poll:
         self.scope = Scope.configured()
         self.source = current_source()
         self.connection = breaker.current_connection()
-        self.client = new_client(self.connection)
+        self.client = new_client(self.connection, _PollGate(self.connection, self.held))
         self.tally = mirror.Tally()
         self.roles = None
         Cycle.objects.filter(source=self.source, outcome=CycleOutcome.RUNNING).update(
@@ -145,6 +165,8 @@ class _Poll:
             self._read_everything(moment)
         except BugzillaFailure as failure:
             problem = str(failure)
+            if isinstance(failure, Auth):
+                self._block_unless_blocked(failure)
         self._close(problem)
         return self.cycle
 
@@ -158,26 +180,29 @@ class _Poll:
         wanted, suspects = self._ids_to_read(reconciled)
         reader = Reader(self.client, not_asked_singly=suspects - wanted | set(known_hidden))
         for batch in reader.batches(wanted | suspects):
+            self._store(batch)
+            self._read_conversations(batch.found.values())
+        self._move_watermark(server_time, reconciled)
+
+    def _store(self, batch: Batch) -> None:
+        """Store what became of a batch. Raises LeaseLost when somebody polled meanwhile: then this is old news.
+
+        Words that a newer poll has taken away would come back with it.
+        """
+        with transaction.atomic():
+            self.held.renew()  # first: its row stays locked until all is written
             mirror.store(self._wanted(batch.found), self.reading, self.tally)
             mirror.hide(batch.not_visible, self.reading, self.tally)
             for bug_id, problem in batch.unreadable.items():
-                mirror.set_aside(bug_id, problem, moment, self.tally)
-            self._read_conversations(batch.found.values())
-            self.held.renew_when_old()
-        self._move_watermark(server_time, reconciled)
+                mirror.set_aside(bug_id, problem, self.reading.at, self.tally)
 
     def _prove_sign_in(self, moment: datetime) -> None:
         """Prove that the key is signed in and that flag and components exist: daily, and after a failed sign-in."""
         row = self.connection
-        if row.checked_at and moment - row.checked_at < SIGN_IN_PROOF_HOLDS and row.warnings_scope == self.source.scope:
+        if _is_recent(row.checked_at, moment, SIGN_IN_PROOF_HOLDS) and row.warnings_scope == self.source.scope:
             return
-        try:
-            login = self.client.signed_in_as()
-        except Auth as failure:
-            self._block_unless_blocked(failure)
-            raise
+        login = self.client.signed_in_as()
         flags = self.client.flags_by_component(self.scope.products)
-        row.refresh_from_db()
         if not set(flags) & self.scope.components:
             raise Unavailable(
                 "Bugzilla shows this key none of the configured components: "
@@ -190,28 +215,34 @@ class _Poll:
             row.warnings.append(
                 "This Bugzilla does not say whose key it is: set BUGZILLA_LOGIN, so that ciduty knows its own comments."
             )
-        row.save()
+        row.save(update_fields=["login", "checked_at", "warnings", "warnings_scope"])
 
     def _block_unless_blocked(self, failure: Auth) -> None:
         """A sign-in that fails without an error code (5.2 answers as to a stranger) blocks like a bad key does."""
+        before = self.connection.blocks  # as the cycle found it: that the stranger was answered has closed the breaker
         self.connection.refresh_from_db()
         if settings.BUGZILLA_API_KEY and self.connection.blocked_until is None:
-            breaker.Breaker(self.connection).failed(failure)
+            breaker.Breaker(self.connection).failed(failure, blocks_before=before)
 
     def _reconcile_is_due(self, moment: datetime) -> bool:
-        last = self.source.reconciled_at
-        return self.reconcile or last is None or moment - last >= RECONCILE_EVERY
+        return self.reconcile or not _is_recent(self.source.reconciled_at, moment, RECONCILE_EVERY)
+
+    def _since(self) -> datetime | None:
+        """Return from when on a bug may have changed unseen, None for ever."""
+        watermark = self.source.watermark
+        # Bugzilla's own clock was put back: what changed since then may carry a time from long before the watermark.
+        if watermark is None or self.reading.server_time < watermark - OVERLAP / 2:
+            return None
+        return watermark - OVERLAP
 
     def _ids_to_read(self, everything: bool) -> tuple[set[int], set[int]]:
         """Return the ids to read, and those among which a bug is that no list could show."""
-        since = self.source.watermark - OVERLAP if self.source.watermark else None
         unread = models.Q(read_server_time=None)
         again = Bug.objects.all() if everything else Bug.objects.active() | Bug.objects.filter(unread)
         wanted = set(again.values_list("pk", flat=True))
         wanted |= set(Quarantine.objects.values_list("bug_id", flat=True))
         wanted |= set(TrackedId.objects.values_list("bug_id", flat=True))
-        listed, suspects = self.scope.ids(self.client, since)
-        self.held.renew()
+        listed, suspects = self.scope.ids(self.client, self._since())
         return wanted | listed, suspects
 
     def _wanted(self, found: dict[int, BugRead]) -> list[BugRead]:
@@ -238,7 +269,6 @@ class _Poll:
                 untouched.append(row.pk)
                 continue
             self._read_conversation(row, bug)
-            self.held.renew_when_old()
         Bug.objects.filter(pk__in=untouched).update(conversation_read_at=self.reading.server_time)
 
     def _read_conversation(self, row: Bug, bug: BugRead) -> None:
@@ -254,8 +284,9 @@ class _Poll:
         restricted = row.visibility == Visibility.RESTRICTED
         events = conversation.events(bug, comments, history, self.roles, restricted)
         with transaction.atomic():
-            before = list(row.events.values_list("kind", "at", "by_kind"))
-            if before != [(event.kind, event.at, event.by_kind) for event in events]:
+            self.held.renew()
+            before = list(row.events.values_list(*TOLD))
+            if before != [tuple(getattr(event, name) for name in TOLD) for event in events]:
                 row.events.all().delete()
                 BugEvent.objects.bulk_create(events)
                 row.stamp = mirror.next_stamp()

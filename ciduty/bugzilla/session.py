@@ -9,12 +9,14 @@ import logging
 import re
 import socket
 import threading
-from http.client import HTTPException as HTTPError
+from http.client import HTTPException
 from time import monotonic
+from urllib.parse import quote, quote_plus, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from ciduty.bugzilla.errors import Throttled, Unavailable
@@ -53,13 +55,16 @@ class _Deadline:
 
     def __init__(self, seconds: float):
         self.passed = False
+        self.on_kept_connection = False  # whether the request went out on a connection that had been used before
         self._socket = None
         self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
 
-    def watch(self, sock) -> None:
-        """Remember the socket that the call reads from."""
-        self._socket = sock
+    def watch(self, sock, kept: bool) -> None:
+        """Remember the socket that the call reads from, and whether an earlier call has `kept` it open."""
+        self._socket, self.on_kept_connection = sock, kept
+        if self.passed:  # time was up before there was a socket: looking up the name took too long
+            self._end()
 
     def _end(self):
         self.passed = True
@@ -84,21 +89,27 @@ def _watched(base):
     class Connection(base):
         """A connection that tells the running deadline its socket."""
 
+        used = False
+
         def connect(self):
             super().connect()
+            self.used = False
             if _running.deadline:
-                _running.deadline.watch(self.sock)
+                _running.deadline.watch(self.sock, kept=False)
 
         def request(self, *args, **kwargs):
             if _running.deadline and self.sock is not None:
-                _running.deadline.watch(self.sock)
-            return super().request(*args, **kwargs)
+                _running.deadline.watch(self.sock, kept=self.used)
+            try:
+                return super().request(*args, **kwargs)
+            finally:
+                self.used = True
 
     return Connection
 
 
 class _Adapter(HTTPAdapter):
-    """No transport retries: a write that was cut off may have been applied."""
+    """No retries by the transport: a write that was cut off may have been applied. `BorderSession` asks once more."""
 
     def __init__(self):
         super().__init__(max_retries=Retry(0, read=False), pool_connections=2, pool_maxsize=4)
@@ -126,7 +137,6 @@ class BorderSession(requests.Session):
         self.calls = 0
         self.seconds = 0.0
         self.version = ""  # Bugzilla's, once it is known
-        self.version_address = ""
         self._key, self._key_in = key, key_in
         self._all_within, self._read_within = all_within, read_within
         self.mount("http://", _Adapter())
@@ -137,20 +147,17 @@ class BorderSession(requests.Session):
 
     def send(self, request, **kwargs):
         """Send one request: signed, bounded, never redirected. Returns the answer read to its end."""
-        asks_for_version = request.url.partition("?")[0] == self.version_address
+        asks_for_version = request.method == "GET" and urlsplit(request.url).path.endswith("/rest/version")
         if asks_for_version and self.version:
             return _remembered_version(request, self.version)
         self._sign(request)
         kwargs.update(allow_redirects=False, stream=True, timeout=(CONNECT_WITHIN, self._read_within))
-        self.calls += 1
         began = monotonic()
         with _Deadline(self._all_within) as deadline:
-            try:
-                response = super().send(request, **kwargs)
-                response._content = self._body(response)
-                failure = self._refused(response)
-            except (requests.RequestException, HTTPError, OSError) as error:
-                failure = self._transport(error)
+            response, error = self._exchange(request, kwargs)
+            if response is None and request.method == "GET" and _was_closed_meanwhile(error, deadline):
+                response, error = self._exchange(request, kwargs)
+        failure = self._refused(response) if error is None else self._transport(error)
         self.seconds += monotonic() - began
         if deadline.passed:
             failure = Unavailable(f"Bugzilla had not finished its answer after {self._all_within:g} s", reached=True)
@@ -160,6 +167,24 @@ class BorderSession(requests.Session):
         if asks_for_version and response.status_code == 200:
             self.version = _version_in(response)
         return response
+
+    def without_key(self, text: str) -> str:
+        """Return a text of the server's without our key, which some servers repeat in their messages."""
+        for form in {self._key, quote(self._key), quote(self._key, safe=""), quote_plus(self._key)} - {""}:
+            text = text.replace(form, "(key)")
+        return text
+
+    def _exchange(self, request, kwargs):
+        """Return the answer and None, or what has come of it (None when nothing) and the error."""
+        self.calls += 1
+        response = None
+        try:
+            response = super().send(request, **kwargs)
+            response._content = self._body(response)
+            response.encoding = "utf-8-sig"  # JSON is UTF-8 whatever the header says; its byte order mark is no JSON
+        except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
+            return response, error
+        return response, None
 
     def _sign(self, request) -> None:
         if self._key_in == "header":
@@ -203,6 +228,15 @@ class BorderSession(requests.Session):
         if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
             return Unavailable("BUGZILLA_URL is no usable address")
         return Unavailable("the connection to Bugzilla broke off in the middle of an answer", reached=True)
+
+
+def _was_closed_meanwhile(error, deadline: _Deadline) -> bool:
+    """Answer whether the server had closed a connection that we kept, so that the question never reached it.
+
+    Servers close idle connections after a few seconds (Apache: 5); RFC 9110 9.2.2 allows to ask again what only reads.
+    """
+    broke_off = isinstance(error, requests.ConnectionError) and not isinstance(error, requests.Timeout)
+    return broke_off and deadline.on_kept_connection and not deadline.passed
 
 
 def _version_in(response) -> str:

@@ -41,7 +41,8 @@ def freshness(at: datetime) -> Freshness:
     reading = bool(cycles) and cycles[0].outcome == CycleOutcome.RUNNING
     last = next((cycle for cycle in cycles if cycle.outcome != CycleOutcome.RUNNING), None)
     period = timedelta(seconds=max(15, settings.BUGZILLA_POLL_SECONDS))
-    silent = source.last_done_at is None or at - source.last_done_at > POLLS_BEFORE_RED * period
+    # A poll that lies ahead tells nothing either: then the clock was put back.
+    silent = source.last_done_at is None or abs(at - source.last_done_at) > POLLS_BEFORE_RED * period
     problem = last.problem if last is not None and last.outcome == CycleOutcome.FAILED else ""
     return Freshness(
         configured=True,

@@ -114,10 +114,16 @@ def users(
         )
     found = {account.id: account for account in (directory.account_of(db, name) for name in names)}
     for row in db.execute("SELECT id, login, real_name FROM users ORDER BY id"):
-        whole = f"{row['login']} {row['real_name']}".lower()
-        if str(row["id"]) in ids or any(one.lower() in whole for one in match):
+        if str(row["id"]) in ids or any(_matches(one.lower(), row["login"], row["real_name"]) for one in match):
             found.setdefault(row["id"], directory.account_of(db, row["login"]))
     return [_user(viewer, account, wanted, version_52) for account in found.values()]
+
+
+def _matches(asked: str, login: str, real_name: str) -> bool:
+    """As upstream's User::match: wildcards, else a whole login, else a part of at least three characters."""
+    if "*" in asked:
+        return any(fnmatchcase(name.lower(), asked) for name in (login, real_name))
+    return asked == login.lower() or len(asked) >= 3 and asked in f"{login}\n{real_name}".lower()
 
 
 def _user(viewer: Account, account: Account, wanted: Wanted, version_52: bool) -> dict:

@@ -17,6 +17,7 @@ from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from ciduty import clock, ports
+from ciduty.bugzilla.models import Source
 from ciduty.demo import world
 from ciduty.models import Lease
 from ciduty.people.roles import CIDUTY_ROLES, Role
@@ -72,6 +73,8 @@ class Command(BaseCommand):
         self._prepare_database()
         self._start_product()
         self._wait_for_the_page()
+        if self.has_sandbox:
+            self._wait_for_the_first_poll()
         self._say_where()
         while True:
             self._look_and_wait(0.2)
@@ -212,6 +215,13 @@ class Command(BaseCommand):
             self._look_and_wait(0.05)
         lines = last_lines(web.log)
         refuse(f"the page does not answer (last answer: {answer}); the end of {web.log}:\n{lines}")
+
+    def _wait_for_the_first_poll(self) -> None:
+        """Wait a few seconds, so that whoever opens the demo finds a desk with something on it."""
+        until = time.monotonic() + 5
+        while time.monotonic() < until and not Source.objects.exclude(last_done_at=None).exists():
+            self._look_and_wait(0.1)
+        connections.close_all()
 
     def _answer_of_the_page(self) -> int | str:
         """Return the status of `/`, asked as a browser would that came through SITE_URL."""

@@ -6,10 +6,12 @@ import time
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from ciduty import leases
 from ciduty.bugzilla import breaker, poll
 from ciduty.bugzilla.models import Cycle, CycleOutcome, Quarantine
 
-WAIT_FOR_ANOTHER = 30  # seconds
+#: Seconds; longer than a lease, so that a poll after one that was killed waits for it to run out and then polls.
+WAIT_FOR_ANOTHER = int(poll.LEASE.total_seconds()) + 10
 
 
 class Command(BaseCommand):
@@ -30,6 +32,8 @@ class Command(BaseCommand):
             cycle = self._poll()
         except poll.NotConfigured as problem:
             raise CommandError(str(problem)) from None
+        except leases.LeaseLost:
+            raise CommandError("This poll was held up, and another process took over; what it read counts.") from None
         except DatabaseError as problem:
             raise CommandError(f"The database does not serve ({_first_line(problem)}). Is it migrated?") from None
         if cycle is None:
@@ -39,10 +43,12 @@ class Command(BaseCommand):
         self._report(cycle)
 
     def _poll(self) -> Cycle | None:
-        for _ in range(WAIT_FOR_ANOTHER):
+        for second in range(WAIT_FOR_ANOTHER):
             cycle = poll.poll(reconcile=self.reconcile)
             if cycle is not None:
                 return cycle
+            if second == 3:
+                self.stderr.write(f"Another process is polling, or died at it: waiting, at most {WAIT_FOR_ANOTHER} s.")
             time.sleep(1)
         return None
 
