@@ -1,5 +1,7 @@
 """What Bugzilla sends about products, flag types and accounts. Bugs stand in shapes."""
 
+import re
+
 from ciduty.bugzilla.sandbox import directory, errors
 from ciduty.bugzilla.sandbox.directory import Account
 from ciduty.bugzilla.sandbox.shapes import Wanted
@@ -122,7 +124,8 @@ def users(
 def _matches(asked: str, login: str, real_name: str) -> bool:
     """As upstream's User::match: wildcards, else a whole login, else a part of at least three characters."""
     if "*" in asked:
-        return any(fnmatchcase(name.lower(), asked) for name in (login, real_name))
+        wild = ".*".join(map(re.escape, asked.split("*")))
+        return any(re.fullmatch(wild, name.lower()) for name in (login, real_name))
     return asked == login.lower() or len(asked) >= 3 and asked in f"{login}\n{real_name}".lower()
 
 
