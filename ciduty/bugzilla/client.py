@@ -122,6 +122,8 @@ class Client:
             return ""  # let in to match, although this key may see nobody (usevisibilitygroups)
         if not users or "can_login" not in users[0]:
             raise Auth(NOT_TAKEN)
+        if self.login and "saved_searches" not in users[0]:  # shown to the account itself alone
+            raise Auth(f"The key is not that of {self.login}: check BUGZILLA_LOGIN")
         return self.login.lower()
 
     def flags_by_component(self, products: Iterable[str]) -> dict[tuple[str, str], set[str]]:
@@ -221,7 +223,12 @@ class Client:
 
         def ask():
             response = self.session.get(f"{self.address}/rest/{path}", params=params)
-            answer = json.loads(response.content)
+            try:
+                answer = json.loads(response.content)
+            except ValueError:
+                if response.status_code == 200:
+                    raise
+                answer = None  # a page of a proxy's or of maintenance: its status says more than that it is no JSON
             if isinstance(answer, dict) and answer.get("error"):
                 raise BugzillaError(str(answer.get("message", "")), code=answer.get("code"))
             if response.status_code != 200:
@@ -309,4 +316,4 @@ def _http_failure(error: BugzillaHTTPError, what: str) -> BugzillaFailure:
         return Throttled("Bugzilla limits our rate (HTTP 429)")
     if status == 404:
         return Unavailable("Bugzilla's API is not at this address (HTTP 404): check BUGZILLA_URL", reached=True)
-    return Unavailable(f"Bugzilla answered HTTP {status} when asked for {what}", reached=True)
+    return Unavailable(f"Bugzilla answered HTTP {status} and no JSON to work with when asked for {what}", reached=True)

@@ -50,7 +50,10 @@ class Listing:
             if overlap and page and page[0]["id"] != self._last:
                 restarts += 1
                 if restarts > MOST_RESTARTS:
-                    raise Unavailable(f"the list of {self._what} changes faster than it can be read", reached=True)
+                    raise Unavailable(
+                        f"the list of {self._what} changes faster than it can be read, or Bugzilla does not sort it",
+                        reached=True,
+                    )
                 self._begin()
                 continue
             fresh = page[overlap:]

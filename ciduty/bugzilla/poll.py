@@ -219,9 +219,11 @@ class _Poll:
 
     def _block_unless_blocked(self, failure: Auth) -> None:
         """A sign-in that fails without an error code (5.2 answers as to a stranger) blocks like a bad key does."""
-        before = self.connection.blocks  # as the cycle found it: that the stranger was answered has closed the breaker
+        if not settings.BUGZILLA_API_KEY or not self.client.session.calls:
+            return  # nothing was asked, so nothing was learnt
+        before = self.connection.blocks  # as the cycle found it: that the stranger was answered may have closed it
         self.connection.refresh_from_db()
-        if settings.BUGZILLA_API_KEY and self.connection.blocked_until is None:
+        if self.connection.blocked_until is None or self.connection.blocked_until <= clock.now():
             breaker.Breaker(self.connection).failed(failure, blocks_before=before)
 
     def _reconcile_is_due(self, moment: datetime) -> bool:
@@ -263,7 +265,8 @@ class _Poll:
         untouched = []
         for row in Bug.objects.filter(pk__in=requests, is_loaner_request=True):
             bug = requests[row.pk]
-            if row.conversation_read_at and bug.changed_at + OVERLAP < row.conversation_read_at:
+            read_at = row.conversation_read_at
+            if read_at and bug.changed_at + OVERLAP < read_at <= self.reading.server_time:
                 continue
             if bug.changed_at == bug.created_at and not bug.flags:
                 untouched.append(row.pk)
