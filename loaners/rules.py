@@ -5,7 +5,7 @@ Pure: values and the moment in, answers out.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from django.db.models import TextChoices
@@ -17,6 +17,8 @@ from ciduty.working_time import Calendar, Interval
 WORKING_DAYS_TO_ANSWER = 1
 #: Less than this is left: the row says so before it is too late.
 DUE_SOON = timedelta(hours=2)
+#: A moment that no pause ends at.
+FAR_AHEAD = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class Standing(TextChoices):
@@ -51,8 +53,16 @@ class Answer:
     kind: str
 
 
+def asked_at(filed_at: datetime, events: Iterable[Event]) -> datetime:
+    """Return when the promise began: when the bug was filed, or when it came here from another component."""
+    return max([filed_at, *(event.at for event in events if event.kind == "moved here")])
+
+
 def first_answer(events: Iterable[Event]) -> Answer | None:
-    """Return the first comment, assignment or needinfo by a person of CiDuty; never one by the bot or the requester."""
+    """Return the first comment, assignment or needinfo by a person of CiDuty; never one by the bot or the requester.
+
+    One from before the bug came here counts too: who was spoken to does not wait.
+    """
     answering = [event for event in events if event.by_kind == "ciduty" and event.kind in ANSWERING_KINDS]
     if not answering:
         return None
@@ -62,16 +72,18 @@ def first_answer(events: Iterable[Event]) -> Answer | None:
 
 def pauses(events: Iterable[Event], until: datetime) -> list[Interval]:
     """Return the times during which a needinfo waited for the requester, up to `until`."""
-    found, waiting_since = [], None
+    found, waiting_since, waiting = [], None, 0
     for event in sorted(events, key=lambda event: event.at):
         if not event.asks_requester:
             continue
-        if event.kind == "needinfo set" and waiting_since is None:
-            waiting_since = event.at
-        elif event.kind == "needinfo cleared" and waiting_since is not None:
-            if waiting_since < event.at:
-                found.append(Interval(waiting_since, event.at))
-            waiting_since = None
+        if event.kind == "needinfo set":
+            waiting_since, waiting = waiting_since or event.at, waiting + 1
+        elif event.kind == "needinfo cleared" and waiting:
+            waiting -= 1
+            if not waiting:  # several may wait at once: the last one that is cleared ends the pause
+                if waiting_since < event.at:
+                    found.append(Interval(waiting_since, event.at))
+                waiting_since = None
     if waiting_since is not None:
         found.append(Interval(waiting_since, max(until, waiting_since)))
     return found
@@ -79,13 +91,7 @@ def pauses(events: Iterable[Event], until: datetime) -> list[Interval]:
 
 def paused_since(events: Iterable[Event]) -> datetime | None:
     """Return since when a needinfo has been waiting for the requester, or None when none does."""
-    since = None
-    for event in sorted(events, key=lambda event: event.at):
-        if event.asks_requester and event.kind == "needinfo set":
-            since = since or event.at
-        elif event.asks_requester and event.kind == "needinfo cleared":
-            since = None
-    return since
+    return next((pause.start for pause in pauses(events, until=FAR_AHEAD) if pause.end == FAR_AHEAD), None)
 
 
 def answer_by(calendar: Calendar, opened_at: datetime, pauses_so_far: Iterable[Interval]) -> datetime:

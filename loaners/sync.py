@@ -56,7 +56,7 @@ def _recognise(event: BugEvent, logins: frozenset[str]) -> None:
 
 
 def _request(bug: Bug, before: LoanerRequest | None, events: list[BugEvent], moment: datetime) -> LoanerRequest:
-    row = LoanerRequest(bug_id=bug.pk, opened_at=bug.created_at)
+    row = LoanerRequest(bug_id=bug.pk, opened_at=rules.asked_at(bug.created_at, events))
     answer = rules.first_answer(events)
     if answer:
         row.answered_at, row.answered_with = answer.at, answer.kind

@@ -12,7 +12,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from ciduty import clock, leases
-from ciduty.bugzilla import conversation, mirror, poll, values
+from ciduty.bugzilla import events, mirror, poll, values
 from ciduty.bugzilla.client import Client
 from ciduty.bugzilla.errors import Auth, Rejected, Unavailable
 from ciduty.bugzilla.models import ActorKind, Bug, BugEvent, BugText, Connection, Quarantine, Visibility
@@ -500,12 +500,12 @@ def flag(requestee, created_at, set_at=None):
 def told(flags=(), history=(), comments=(), bot="bot@example.com", creator=REQUESTER):
     bug = values.bug(raw_bug(creator=creator))
     object.__setattr__(bug, "flags", tuple(flags))
-    roles = conversation.Roles(frozenset({"duty@example.com"}), bot)
+    roles = events.Roles(frozenset({"duty@example.com"}), bot)
     changes = [
         values.FieldChange("flagtypes.name", removed, added, "sheriff@example.com", at)
         for at, removed, added in history
     ]
-    return conversation.events(bug, comments, changes, roles, restricted=False)
+    return events.of_bug(bug, comments, changes, roles, restricted=False)
 
 
 def pauses(*args, **kwargs):

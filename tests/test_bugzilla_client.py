@@ -249,6 +249,12 @@ def test_every_kind_of_bad_answer_is_one_failure_in_one_line(sandbox, fault, kin
     assert says in str(failure_of(lambda: client.bugs([1, 2]), kind))
 
 
+def test_the_code_of_a_rate_limit_with_other_words_is_a_refusal_like_any_other(sandbox):
+    body = '{"error": true, "code": 32000, "message": "The bug is in a state that has no name."}'
+    sandbox.faults.add(Fault("status", status=400, body=body, content_type="application/json"))
+    assert failure_of(lambda: client_of(sandbox).bugs([1]), Rejected).code == 32000
+
+
 def test_a_redirect_is_never_followed(sandbox, world):
     client = client_of(sandbox)
     client.bugs([1])

@@ -85,13 +85,23 @@ def test_a_needinfo_of_somebody_else_pauses_nothing():
     assert rules.paused_since(events) is None
 
 
-def test_a_second_needinfo_while_one_waits_opens_no_second_pause():
+def test_two_needinfos_that_wait_at_once_are_one_pause_until_the_last_is_cleared():
     events = [
         Happened("needinfo set", MONDAY_TEN, "other", asks_requester=True),
         Happened("needinfo set", MONDAY_TEN + HOUR, "other", asks_requester=True),
         Happened("needinfo cleared", MONDAY_TEN + 2 * HOUR, "requester", asks_requester=True),
+        Happened("needinfo cleared", MONDAY_TEN + 3 * HOUR, "requester", asks_requester=True),
     ]
-    assert rules.pauses(events, until=MONDAY_TEN + 5 * HOUR) == [Interval(MONDAY_TEN, MONDAY_TEN + 2 * HOUR)]
+    assert rules.pauses(events, until=MONDAY_TEN + 5 * HOUR) == [Interval(MONDAY_TEN, MONDAY_TEN + 3 * HOUR)]
+    assert rules.paused_since(events[:3]) == MONDAY_TEN
+    assert rules.paused_since(events) is None
+
+
+def test_the_promise_begins_when_the_bug_comes_here_and_an_earlier_answer_counts():
+    came = Happened("moved here", MONDAY_TEN + 2 * HOUR, "other")
+    assert rules.asked_at(MONDAY_TEN, [came]) == came.at
+    assert rules.asked_at(MONDAY_TEN, []) == MONDAY_TEN
+    assert rules.first_answer([Happened("comment", MONDAY_TEN + HOUR), came]).at == MONDAY_TEN + HOUR
 
 
 def standing(at, deadline=MONDAY_TEN + timedelta(days=1), paused=False, answered=False, closed=False):

@@ -162,6 +162,25 @@ def test_an_answer_outlives_the_bugs_turning_private(bugzilla, request_of_monday
     )
 
 
+def test_a_bug_that_comes_from_another_component_is_counted_from_then(bugzilla, monday, people):
+    elsewhere = {"product": LOAN["product"], "component": "CIDuty", "creator": "developer@example.com"}
+    bug = bugzilla.world.add_bug(summary="Needs a machine", at=monday, **elsewhere)
+    poll.poll()
+    move = {"component": LOAN["component"]}
+    request = after(bugzilla, 24, lambda: bugzilla.world.update(bug, "sheriff@example.com", move))
+    assert timedelta(hours=24) <= request.opened_at - monday < timedelta(hours=24, minutes=1)
+    assert request.answer_by > monday + timedelta(hours=47)
+
+
+def test_a_request_that_went_astray_and_came_back_keeps_its_clock(bugzilla, request_of_monday, monday):
+    for component in ("CIDuty", LOAN["component"]):
+        move = {"component": component}
+        request = after(
+            bugzilla, 1, lambda move=move: bugzilla.world.update(request_of_monday, "sheriff@example.com", move)
+        )
+    assert request.opened_at == monday
+
+
 def test_the_most_urgent_stands_first_and_those_that_wait_for_the_requester_last(bugzilla, monday, people):
     def ask(hours, **fields):
         return bugzilla.world.add_bug(

@@ -323,6 +323,14 @@ def test_more_results_than_the_server_gives_at_once_are_all_read(bugzilla):
     cycle_done(read=70)
 
 
+def test_a_bulk_answer_that_is_cut_without_a_mark_is_asked_for_together_again(bugzilla):
+    for _ in range(130):
+        file(bugzilla, status="RESOLVED", resolution="FIXED")
+    bugzilla.max_search_results = 50
+    cycle = cycle_done(read=130)
+    assert cycle.requests < 20
+
+
 def test_a_bad_key_is_called_at_most_twice_in_ten_minutes(bugzilla, settings):
     settings.BUGZILLA_API_KEY = "wrong" * 8
     for _ in range(10):

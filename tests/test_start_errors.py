@@ -111,9 +111,7 @@ def test_the_example_file_explains_every_setting_and_holds_no_secret(monkeypatch
 # --- ports and folders of the whole product ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("offset", "purpose"), [(0, "the pages"), (1, "the sandbox Bugzilla"), (2, "the mail sink")]
-)
+@pytest.mark.parametrize(("offset", "purpose"), [(0, "the pages"), (1, "the sandbox Bugzilla"), (2, "the mail sink")])
 def test_a_taken_port_is_named_with_what_it_is_for(offset, purpose, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

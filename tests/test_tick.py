@@ -101,7 +101,12 @@ def test_no_time_between_ticks_is_refused():
 
 def test_sigterm_ends_the_lasting_tick_cleanly(tmp_path):
     # There is not even a database: that too is only a line.
-    nowhere = {"DATABASE_URL": "", "REDIS_URL": "", "CIDUTY_STATE_DIR": str(tmp_path), "BUGZILLA_URL": "http://localhost:9"}
+    nowhere = {
+        "DATABASE_URL": "",
+        "REDIS_URL": "",
+        "CIDUTY_STATE_DIR": str(tmp_path),
+        "BUGZILLA_URL": "http://localhost:9",
+    }
     process = subprocess.Popen(
         [sys.executable, "manage.py", "tick", "--every", "3600"],
         cwd=ROOT,

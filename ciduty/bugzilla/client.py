@@ -4,6 +4,7 @@ Rules: safety.md F6. Which bugs are asked for, and what becomes of them, is not 
 """
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
@@ -33,6 +34,8 @@ NOT_TAKEN = (
     "Bugzilla does not take the key where it is sent and answers as to a stranger: "
     "check the key, or set BUGZILLA_KEY_IN=query for a server that ignores the header"
 )
+#: Upstream uses the code of a rate limit for whatever else it has no code for.
+_SPEAKS_OF_A_LIMIT = re.compile(r"rate|limit|too many|throttl|slow down", re.IGNORECASE)
 RATE_LIMIT = 32000  # bugzilla.mozilla.org's; upstream uses it for other refusals of writes
 
 IDS_AT_ONCE = 200  # the address stays under 8 KiB; bugzilla.mozilla.org answers 414 above
@@ -304,7 +307,7 @@ def _refusal(error: BugzillaError, what: str, words: str) -> BugzillaFailure:
         return NotVisible(f"Bugzilla does not show {what} (code {code})")
     if code in NOT_SIGNED_IN:
         return Auth(f"Bugzilla does not accept the key (code {code}): check BUGZILLA_API_KEY")
-    if code == RATE_LIMIT:
+    if code == RATE_LIMIT and (not words or _SPEAKS_OF_A_LIMIT.search(words)):
         return Throttled("Bugzilla limits our rate (code 32000)")
     return Rejected(f"Bugzilla refused {what} (code {code}): {values.clean_line(words, SENTENCE)}", code)
 

@@ -1,105 +1,66 @@
-"""Turns a bug's comments and history into events: who acted when, in the terms of a clock. Keeps no words."""
+"""Reads who acted when in the open requests that changed, and keeps it as events. What an event is: `events.py`."""
 
-import re
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from ciduty.bugzilla import values
-from ciduty.bugzilla.models import ActorKind, BugEvent, EventKind
+from django.db import transaction
 
-#: History writes flags as `needinfo?(somebody@example.com)`, several in one entry, folded per second.
-_NEEDINFO = re.compile(r"\bneedinfo\?(?:\(([^()\s]*)\))?")
+from ciduty import leases
+from ciduty.bugzilla import events, mirror, values
+from ciduty.bugzilla.client import Client
+from ciduty.bugzilla.errors import BugzillaFailure, Unavailable
+from ciduty.bugzilla.models import Bug, BugEvent, Visibility
+from ciduty.bugzilla.scope import OVERLAP
 
-
-@dataclass(frozen=True)
-class Roles:
-    """Who is who, as Bugzilla logins in lower case."""
-
-    ciduty: frozenset[str]
-    bot: str
-
-    def kind(self, login: str, requester: str) -> ActorKind:
-        """Return what somebody is to a request; the requester stays one even where CiDuty asks for itself."""
-        if not login:
-            return ActorKind.OTHER  # a deleted account; a bot or requester without a login is not the same nobody
-        if login == self.bot:
-            return ActorKind.BOT
-        if login == requester:
-            return ActorKind.REQUESTER
-        return ActorKind.CIDUTY if login in self.ciduty else ActorKind.OTHER
+#: What of an event tells whether anything is new.
+TOLD = ("kind", "at", "by", "by_kind", "asks_requester", "needinfo_of")
 
 
-def events(
-    bug: values.Bug,
-    comments: Iterable[values.Comment],
-    history: Iterable[values.FieldChange],
-    roles: Roles,
-    restricted: bool,
-) -> list[BugEvent]:
-    """Return the unsaved events of a bug, oldest first. For a restricted bug they hold no login."""
-    found = [_event(bug, EventKind.COMMENT, comment.by, comment.at) for comment in comments if comment.number > 0]
-    for change in history:
-        found += _of_change(bug, change)
-    found += _untold_needinfos(bug, found)
-    for event in found:
-        event.by_kind = roles.kind(event.by, bug.creator)
-        event.asks_requester = bool(bug.creator) and event.needinfo_of == bug.creator
-        if restricted:
-            event.by = event.needinfo_of = ""
-    return sorted(found, key=lambda event: event.at)
+class Conversations:
+    """The conversations of one cycle."""
 
+    def __init__(
+        self, client: Client, held: leases.Held, reading: mirror.Reading, roles: events.Roles, tally: mirror.Tally
+    ):
+        self._client, self._held, self._reading, self._roles, self._tally = client, held, reading, roles, tally
 
-def _event(bug, kind, by, at, needinfo_of="") -> BugEvent:
-    return BugEvent(bug_id=bug.id, kind=kind, by=by, at=at, needinfo_of=needinfo_of)
+    def read(self, bugs: Iterable[values.Bug]) -> None:
+        """Bring the events of these bugs up to date, as far as they are open requests that changed since.
 
+        One that nobody ever touched is not asked about. Raises a BugzillaFailure when the server is unwell; a
+        conversation that cannot be read alone sets its bug aside.
+        """
+        requests = {bug.id: bug for bug in bugs if bug.is_open}
+        untouched = []
+        for row in Bug.objects.filter(pk__in=requests, is_loaner_request=True):
+            bug, read_at = requests[row.pk], row.conversation_read_at
+            if read_at and bug.changed_at + OVERLAP < read_at <= self._reading.server_time:
+                continue
+            if bug.changed_at == bug.created_at and not bug.flags:
+                untouched.append(row.pk)
+                continue
+            self._read_one(row, bug)
+        Bug.objects.filter(pk__in=untouched).update(conversation_read_at=self._reading.server_time)
 
-def _of_change(bug: values.Bug, change: values.FieldChange) -> list[BugEvent]:
-    if change.field == "assigned_to":
-        taken = change.added and not change.added.lower().startswith("nobody@")
-        return [_event(bug, EventKind.ASSIGNED, change.by, change.at)] if taken else []
-    if change.field in {"status", "bug_status"}:
-        closed = change.added in {"RESOLVED", "VERIFIED", "CLOSED"}
-        was_closed = change.removed in {"RESOLVED", "VERIFIED", "CLOSED"}
-        if closed and not was_closed:
-            return [_event(bug, EventKind.CLOSED, change.by, change.at)]
-        return [_event(bug, EventKind.REOPENED, change.by, change.at)] if was_closed and not closed else []
-    if change.field == "flagtypes.name":
-        asked = _NEEDINFO.findall(change.added)
-        cleared = _NEEDINFO.findall(change.removed)
-        return [
-            *(_event(bug, EventKind.NEEDINFO_CLEARED, change.by, change.at, login.lower()) for login in cleared),
-            *(_event(bug, EventKind.NEEDINFO_SET, change.by, change.at, login.lower()) for login in asked),
-        ]
-    return []
+    def _read_one(self, row: Bug, bug: values.Bug) -> None:
+        try:
+            comments, history = self._client.comments(bug.id), self._client.history(bug.id)
+        except BugzillaFailure as failure:
+            if isinstance(failure, Unavailable) and not failure.reached:
+                raise
+            self._client.server_time()  # raises when the server is unwell rather than this bug
+            problem = f"its conversation could not be read: {failure}"
+            mirror.set_aside(bug.id, problem, self._reading.at, self._tally, was_read=True)
+            return
+        restricted = row.visibility == Visibility.RESTRICTED
+        self._store(row, events.of_bug(bug, comments, history, self._roles, restricted))
 
-
-def _untold_needinfos(bug: values.Bug, told: list[BugEvent]) -> list[BugEvent]:
-    """Return what history did not tell of needinfos, so that those that wait at its end are those the bug carries.
-
-    A needinfo set while filing may stand in no history, one whose flag type was removed is cleared by nobody, and what
-    one person did within a second is told as cleared first and set then, whatever the order was.
-    """
-    untold, waiting = [], defaultdict(list)
-    set_at = {(event.needinfo_of, event.at) for event in told if event.kind == EventKind.NEEDINFO_SET}
-    for event in sorted(told, key=lambda event: event.at):
-        if event.kind == EventKind.NEEDINFO_SET:
-            waiting[event.needinfo_of].append(event.at)
-        elif event.kind == EventKind.NEEDINFO_CLEARED:
-            if waiting[event.needinfo_of]:
-                waiting[event.needinfo_of].pop()
-            elif (event.needinfo_of, event.at) not in set_at:
-                untold.append(_event(bug, EventKind.NEEDINFO_SET, bug.creator, bug.created_at, event.needinfo_of))
-    carried = defaultdict(list)
-    for flag in sorted(bug.flags, key=lambda flag: flag.created_at):
-        if flag.name == "needinfo" and flag.status == "?":
-            carried[flag.requestee].append(flag)
-    for login in waiting.keys() | carried.keys():
-        more = len(carried[login]) - len(waiting[login])
-        untold += [
-            _event(bug, EventKind.NEEDINFO_SET, flag.setter, flag.created_at, login)
-            for flag in carried[login][: max(0, more)]
-        ]
-        # Nobody knows when it went: its time is not taken off the promise.
-        untold += [_event(bug, EventKind.NEEDINFO_CLEARED, "", at, login) for at in waiting[login][: max(0, -more)]]
-    return untold
+    def _store(self, row: Bug, found: list[BugEvent]) -> None:
+        with transaction.atomic():
+            self._held.renew()
+            before = list(row.events.values_list(*TOLD))
+            if before != [tuple(getattr(event, name) for name in TOLD) for event in found]:
+                row.events.all().delete()
+                BugEvent.objects.bulk_create(found)
+                row.stamp = mirror.next_stamp()
+            row.conversation_read_at = self._reading.server_time
+            row.save(update_fields=["conversation_read_at", "stamp"])

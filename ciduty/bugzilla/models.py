@@ -93,6 +93,7 @@ class EventKind(models.TextChoices):
     NEEDINFO_CLEARED = "needinfo cleared", "cleared the needinfo"
     CLOSED = "closed", "closed it"
     REOPENED = "reopened", "reopened it"
+    MOVED_HERE = "moved here", "moved it to the loan requests"
 
 
 class ActorKind(models.TextChoices):

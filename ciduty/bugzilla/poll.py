@@ -3,7 +3,7 @@
 The watermark moves only when every bug of the cycle is stored or set aside; a cycle that was cut off is done again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,19 +12,18 @@ from django.conf import settings
 from django.db import models, transaction
 
 from ciduty import clock, leases
-from ciduty.bugzilla import breaker, conversation, mirror
+from ciduty.bugzilla import breaker, events, mirror
 from ciduty.bugzilla.client import Client
+from ciduty.bugzilla.conversation import Conversations
 from ciduty.bugzilla.errors import Auth, BugzillaFailure, Unavailable
 from ciduty.bugzilla.models import (
     Bug,
-    BugEvent,
     Connection,
     Cycle,
     CycleOutcome,
     Quarantine,
     Source,
     TrackedId,
-    Visibility,
 )
 from ciduty.bugzilla.reading import Batch, Reader
 from ciduty.bugzilla.scope import OVERLAP, Scope
@@ -38,8 +37,6 @@ RECONCILE_EVERY = timedelta(hours=1)
 #: One call may take 60 s; a cycle renews its lease before each.
 LEASE = timedelta(minutes=2)
 KEEP_CYCLES = timedelta(days=2)
-#: What of an event tells whether anything is new.
-TOLD = ("kind", "at", "by", "by_kind", "asks_requester", "needinfo_of")
 
 #: What jobs do with news: each is called after every cycle, safe to call twice, and reads the mirror, never the
 #: network.
@@ -155,7 +152,6 @@ class _Poll:
         self.connection = breaker.current_connection()
         self.client = new_client(self.connection, _PollGate(self.connection, self.held))
         self.tally = mirror.Tally()
-        self.roles = None
         Cycle.objects.filter(source=self.source, outcome=CycleOutcome.RUNNING).update(
             outcome=CycleOutcome.FAILED, problem="The process that polled ended in the middle.", finished_at=moment
         )
@@ -174,14 +170,15 @@ class _Poll:
         self._prove_sign_in(moment)
         server_time = self.client.server_time()
         self.reading = mirror.Reading(moment, server_time)
-        self.roles = conversation.Roles(ciduty_logins(), self.connection.login)
+        roles = events.Roles(ciduty_logins(), self.connection.login)
+        conversations = Conversations(self.client, self.held, self.reading, roles, self.tally)
         reconciled = self._reconcile_is_due(moment)
         known_hidden = Bug.objects.exclude(not_visible_since=None).values_list("pk", flat=True)
         wanted, suspects = self._ids_to_read(reconciled)
         reader = Reader(self.client, not_asked_singly=suspects - wanted | set(known_hidden))
         for batch in reader.batches(wanted | suspects):
             self._store(batch)
-            self._read_conversations(batch.found.values())
+            conversations.read(batch.found.values())
         self._move_watermark(server_time, reconciled)
 
     def _store(self, batch: Batch) -> None:
@@ -255,46 +252,6 @@ class _Poll:
             set(TrackedId.objects.filter(bug_id__in=outside).values_list("bug_id", flat=True)) if outside else set()
         )
         return [bug for bug_id, bug in found.items() if bug_id not in outside or bug_id in known]
-
-    def _read_conversations(self, bugs: Iterable[BugRead]) -> None:
-        """Read who acted when in the open requests that changed since.
-
-        One that nobody ever touched is not asked about.
-        """
-        requests = {bug.id: bug for bug in bugs if bug.is_open}
-        untouched = []
-        for row in Bug.objects.filter(pk__in=requests, is_loaner_request=True):
-            bug = requests[row.pk]
-            read_at = row.conversation_read_at
-            if read_at and bug.changed_at + OVERLAP < read_at <= self.reading.server_time:
-                continue
-            if bug.changed_at == bug.created_at and not bug.flags:
-                untouched.append(row.pk)
-                continue
-            self._read_conversation(row, bug)
-        Bug.objects.filter(pk__in=untouched).update(conversation_read_at=self.reading.server_time)
-
-    def _read_conversation(self, row: Bug, bug: BugRead) -> None:
-        try:
-            comments, history = self.client.comments(bug.id), self.client.history(bug.id)
-        except BugzillaFailure as failure:
-            if isinstance(failure, Unavailable) and not failure.reached:
-                raise
-            self.client.server_time()  # raises when the server is unwell rather than this bug
-            problem = f"its conversation could not be read: {failure}"
-            mirror.set_aside(bug.id, problem, self.reading.at, self.tally, was_read=True)
-            return
-        restricted = row.visibility == Visibility.RESTRICTED
-        events = conversation.events(bug, comments, history, self.roles, restricted)
-        with transaction.atomic():
-            self.held.renew()
-            before = list(row.events.values_list(*TOLD))
-            if before != [tuple(getattr(event, name) for name in TOLD) for event in events]:
-                row.events.all().delete()
-                BugEvent.objects.bulk_create(events)
-                row.stamp = mirror.next_stamp()
-            row.conversation_read_at = self.reading.server_time
-            row.save(update_fields=["conversation_read_at", "stamp"])
 
     def _move_watermark(self, server_time: datetime, reconciled: bool) -> None:
         with transaction.atomic():

@@ -13,6 +13,8 @@ from ciduty.bugzilla.errors import NotVisible, Rejected, Unavailable
 
 #: More unreadable bugs than this in one cycle are no bad bugs but a bad server.
 MOST_UNREADABLE = 50
+#: So many missing ids are asked singly at once; more are first asked for together again.
+FEW = 5
 
 
 @dataclass
@@ -56,7 +58,12 @@ class Reader:
         for bug_id in ids:
             if bug_id in raw:
                 self._take(bug_id, raw[bug_id], batch)
-            elif bug_id in self._not_asked_singly:
+        missing = [bug_id for bug_id in ids if bug_id not in raw]
+        if raw and len(missing) > FEW:  # the answer may have been cut without a mark: ask for the rest together
+            self._read(missing, batch)
+            return
+        for bug_id in missing:
+            if bug_id in self._not_asked_singly:
                 batch.not_visible.add(bug_id)
             else:
                 self._ask_singly(bug_id, batch)

@@ -5,35 +5,47 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('bugzilla', '0001_mirror'),
+        ("bugzilla", "0001_mirror"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='SyncState',
+            name="SyncState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('stamp', models.PositiveBigIntegerField(default=0)),
-                ('logins_fingerprint', models.CharField(blank=True, max_length=64)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("stamp", models.PositiveBigIntegerField(default=0)),
+                ("logins_fingerprint", models.CharField(blank=True, max_length=64)),
             ],
         ),
         migrations.CreateModel(
-            name='LoanerRequest',
+            name="LoanerRequest",
             fields=[
-                ('bug', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='loaner_request', serialize=False, to='bugzilla.bug')),
-                ('opened_at', models.DateTimeField()),
-                ('answer_by', models.DateTimeField(null=True)),
-                ('paused_since', models.DateTimeField(null=True)),
-                ('answered_at', models.DateTimeField(null=True)),
-                ('answered_with', models.CharField(blank=True, max_length=20)),
-                ('closed_at', models.DateTimeField(null=True)),
+                (
+                    "bug",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="loaner_request",
+                        serialize=False,
+                        to="bugzilla.bug",
+                    ),
+                ),
+                ("opened_at", models.DateTimeField()),
+                ("answer_by", models.DateTimeField(null=True)),
+                ("paused_since", models.DateTimeField(null=True)),
+                ("answered_at", models.DateTimeField(null=True)),
+                ("answered_with", models.CharField(blank=True, max_length=20)),
+                ("closed_at", models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['answered_at', 'closed_at', 'answer_by'], name='loaners_loa_answere_b97b81_idx')],
+                "indexes": [
+                    models.Index(
+                        fields=["answered_at", "closed_at", "answer_by"], name="loaners_loa_answere_b97b81_idx"
+                    )
+                ],
             },
         ),
     ]
