@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from ciduty.bugzilla.client import Client
-from ciduty.bugzilla.errors import Auth, NotVisible, Rejected, Throttled, Unavailable
+from ciduty.bugzilla.errors import Auth, NotVisible, Rejected, Throttled, Unavailable, Unknown
 from ciduty.bugzilla.listing import Listing
 from ciduty.bugzilla.sandbox import Fault, Sandbox, World
 from ciduty.bugzilla.session import BorderSession
@@ -25,7 +25,7 @@ def world():
     world.add_user("bot@example.com", "Bot", key=KEY)
     world.add_user("developer@example.com", "Developer")
     world.add_user("nobody@example.com")
-    world.add_product(LOANS[0], components=[LOANS[1]], default_assignee="nobody@example.com")
+    world.add_product(LOANS[0], components=[LOANS[1], "CIDuty"], default_assignee="nobody@example.com")
     for number in range(30):
         world.add_bug(
             product=LOANS[0],
@@ -349,3 +349,49 @@ def test_history_tells_each_changed_field(sandbox, world):
     world.update(3, "bot@example.com", {"status": "ASSIGNED", "assigned_to": "developer@example.com"})
     changes = client_of(sandbox).history(3)
     assert {(change.field, change.added) for change in changes} >= {("assigned_to", "developer@example.com")}
+
+
+@pytest.fixture
+def written(world):
+    """A bug of its own for each test that writes."""
+    return world.add_bug(product=LOANS[0], component="CIDuty", summary="To be changed", creator="developer@example.com")
+
+
+def test_a_change_tells_what_it_changed(sandbox, written):
+    changes = client_of(sandbox).update(written, {"whiteboard": "[ours]"})
+    assert changes == {"whiteboard": {"removed": "", "added": "[ours]"}}
+
+
+def test_a_new_bug_tells_its_number(sandbox, world):
+    fields = {"product": LOANS[0], "component": "CIDuty", "summary": "New", "version": "unspecified"}
+    assert world.bug(client_of(sandbox).create(fields))["summary"] == "New"
+
+
+def test_a_refused_change_is_rejected_with_its_code(sandbox, written):
+    failure = failure_of(lambda: client_of(sandbox).update(written, {"component": "Nope"}), Rejected)
+    assert failure.code == 51
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("applied_then_cut", match="^PUT"),
+        Fault("cut", after_bytes=20, match="^PUT"),
+        Fault("html", status=502, match="^PUT"),
+        Fault("html", match="^PUT"),
+        Fault("empty", match="^PUT"),
+        Fault("status", status=200, body="{}", match="^PUT"),
+        Fault("status", status=200, body='{"bugs": []}', match="^PUT"),
+        Fault("status", status=200, body='{"bugs": [{"id": 1, "changes": {}}]}', match="^PUT"),
+        Fault("redirect", status=302, location="/elsewhere", match="^PUT"),
+    ],
+)
+def test_a_change_whose_answer_proves_nothing_is_unknown_and_is_not_sent_again(sandbox, written, fault):
+    client = client_of(sandbox)
+    sandbox.faults.add(fault)
+    failure_of(lambda: client.update(written, {"whiteboard": "[ours]"}), Unknown)
+    assert [call.method for call in sandbox.requests].count("PUT") == 1
+
+
+def test_a_change_that_cannot_have_arrived_is_unavailable():
+    failure_of(lambda: Client("http://127.0.0.1:9", KEY, version="5.2").update(1, {"whiteboard": "x"}), Unavailable)

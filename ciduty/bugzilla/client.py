@@ -4,7 +4,6 @@ Rules: safety.md F6. Which bugs are asked for, and what becomes of them, is not 
 """
 
 import json
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
@@ -14,32 +13,17 @@ import requests
 from bugzilla.exceptions import BugzillaError, BugzillaHTTPError
 from celery.exceptions import SoftTimeLimitExceeded
 
-from ciduty.bugzilla import values
-from ciduty.bugzilla.errors import (
-    Auth,
-    BugzillaFailure,
-    NotVisible,
-    Rejected,
-    Throttled,
-    Unavailable,
-    Unknown,
-)
+from ciduty.bugzilla import errors, values
+from ciduty.bugzilla.errors import Auth, BugzillaFailure, NotVisible, Rejected, Unavailable, Unknown
 from ciduty.bugzilla.session import BorderSession
 
-#: Error codes (bugzilla/README.md). 401 does not mean a bad key: the code decides.
-NO_SUCH_BUG = {100, 101, 102}
-NOT_SIGNED_IN = {300, 301, 305, 306, 410}
 NO_MATCH_FOR_STRANGERS = 505
 NOT_TAKEN = (
     "Bugzilla does not take the key where it is sent and answers as to a stranger: "
     "check the key, or set BUGZILLA_KEY_IN=query for a server that ignores the header"
 )
-#: Upstream uses the code of a rate limit for whatever else it has no code for.
-_SPEAKS_OF_A_LIMIT = re.compile(r"rate|limit|too many|throttl|slow down", re.IGNORECASE)
-RATE_LIMIT = 32000  # bugzilla.mozilla.org's; upstream uses it for other refusals of writes
 
 IDS_AT_ONCE = 200  # the address stays under 8 KiB; bugzilla.mozilla.org answers 414 above
-SENTENCE = 300
 
 
 class Gate(Protocol):
@@ -209,6 +193,32 @@ class Client:
 
         return sorted(self._value(read, f"history of bug {bug_id}"), key=lambda change: change.at)
 
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def update(self, bug_id: int, changes: dict) -> dict:
+        """Change one bug in one PUT, all or nothing, and return what Bugzilla says it changed (`changes`).
+
+        Raises Unknown when the write may or may not have been applied: read before anything else is written.
+        https://bugzilla.readthedocs.io/en/latest/api/core/v1/bug.html#update-bug
+        """
+
+        rest = self._call("its version", self._backend)
+
+        def write():
+            answer = rest.bug_update(bug_id, changes)
+            written = {bug["id"]: bug["changes"] for bug in answer["bugs"]}
+            return written[bug_id]  # a 200 with an empty body or another bug's number is no success
+
+        return self._call(f"the change of bug {bug_id}", write, write=True)
+
+    def create(self, fields: dict) -> int:
+        """File a bug and return its number. Raises Unknown when it may or may not have been filed.
+
+        https://bugzilla.readthedocs.io/en/latest/api/core/v1/bug.html#create-bug
+        """
+        rest = self._call("its version", self._backend)
+        return self._call("a new bug", lambda: values.number(rest.bug_create(fields)["id"], "id"), write=True)
+
     # --- the call itself ----------------------------------------------------------------------------------------------
 
     def _backend(self):
@@ -254,7 +264,7 @@ class Client:
         except Exception as error:  # python-bugzilla lets four families through, and KeyError and TypeError besides
             failure = self._translate(error, what)
         if failure is not None:  # raised here, so that no chained traceback holds an address with the key
-            if write and isinstance(failure, Unavailable):
+            if write and isinstance(failure, Unavailable) and failure.sent:
                 failure = Unknown(f"{failure}; whether the write was applied is not known")
             self._gate.failed(failure)
             raise failure
@@ -267,11 +277,12 @@ class Client:
         if isinstance(error, BugzillaFailure):
             return error
         if isinstance(error, BugzillaError):
-            return _refusal(error, what, self.session.without_key(str(error.args[0] if error.args else "")))
+            words = str(error.args[0] if error.args else "")
+            return errors.of_code(error.code, self.session.without_key(words), what)
         if isinstance(error, BugzillaHTTPError):
-            return _http_failure(error, what)
+            return errors.of_status(error.response.status_code if error.response is not None else 0, what)
         if isinstance(error, (json.JSONDecodeError, requests.JSONDecodeError)):
-            return Unavailable(_not_json(error.doc), reached=True)
+            return errors.of_text(error.doc)
         return Unavailable(f"Bugzilla's answer about {what} makes no sense ({type(error).__name__})", reached=True)
 
     def _list(self, answer: dict, name: str) -> list[dict]:
@@ -287,36 +298,3 @@ class Client:
             raise Unavailable(f"Bugzilla's answer about {what} makes no sense: {problem}", reached=True) from None
         except (KeyError, TypeError, AttributeError, IndexError):
             raise Unavailable(f"Bugzilla's answer about {what} makes no sense", reached=True) from None
-
-
-def _not_json(body: str) -> str:
-    start = body.lstrip()[:200].lower()
-    if not start:
-        return "Bugzilla answered with an empty page (its database may be down)"
-    if start.startswith("<"):
-        return "Bugzilla answered with a web page instead of data: is BUGZILLA_URL the address of a Bugzilla?"
-    return "Bugzilla's answer is no JSON or was cut off"
-
-
-def _refusal(error: BugzillaError, what: str, words: str) -> BugzillaFailure:
-    try:
-        code = int(error.code)
-    except (TypeError, ValueError):
-        code = 0
-    if code in NO_SUCH_BUG:
-        return NotVisible(f"Bugzilla does not show {what} (code {code})")
-    if code in NOT_SIGNED_IN:
-        return Auth(f"Bugzilla does not accept the key (code {code}): check BUGZILLA_API_KEY")
-    if code == RATE_LIMIT and (not words or _SPEAKS_OF_A_LIMIT.search(words)):
-        return Throttled("Bugzilla limits our rate (code 32000)")
-    return Rejected(f"Bugzilla refused {what} (code {code}): {values.clean_line(words, SENTENCE)}", code)
-
-
-def _http_failure(error: BugzillaHTTPError, what: str) -> BugzillaFailure:
-    response = error.response
-    status = response.status_code if response is not None else 0
-    if status == 429:
-        return Throttled("Bugzilla limits our rate (HTTP 429)")
-    if status == 404:
-        return Unavailable("Bugzilla's API is not at this address (HTTP 404): check BUGZILLA_URL", reached=True)
-    return Unavailable(f"Bugzilla answered HTTP {status} and no JSON to work with when asked for {what}", reached=True)

@@ -218,15 +218,15 @@ class BorderSession(requests.Session):
         if isinstance(error, _TooLarge):
             return Unavailable(f"Bugzilla's answer is larger than {MOST_BYTES >> 20} MiB", reached=True)
         if isinstance(error, requests.ConnectTimeout):
-            return Unavailable(f"Bugzilla did not take the connection within {CONNECT_WITHIN} s")
+            return Unavailable(f"Bugzilla did not take the connection within {CONNECT_WITHIN} s", sent=False)
         if isinstance(error, requests.exceptions.SSLError):
-            return Unavailable("Bugzilla's certificate or TLS could not be agreed on")
+            return Unavailable("Bugzilla's certificate or TLS could not be agreed on", sent=False)
         if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
             return Unavailable(f"Bugzilla was silent for {self._read_within:g} s")
         if "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error):
-            return Unavailable("Bugzilla could not be reached: no server answers at BUGZILLA_URL")
+            return Unavailable("Bugzilla could not be reached: no server answers at BUGZILLA_URL", sent=False)
         if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-            return Unavailable("BUGZILLA_URL is no usable address")
+            return Unavailable("BUGZILLA_URL is no usable address", sent=False)
         return Unavailable("the connection to Bugzilla broke off in the middle of an answer", reached=True)
 
 
