@@ -38,6 +38,7 @@ PAGES = {
     "loaner_requests": "see own things",
     "loaner_request": "see own things",
     "sync_now": "ask for a sync",
+    "hold_back_words": "release words",
     "release_words": "release words",
     "people": "manage people",
     "person": "manage people",
@@ -76,7 +77,7 @@ def may_ask_for_sync(person) -> bool:
 
 
 def may_release_words(person) -> bool:
-    """Answer whether the person may show the words of a bug again that was restricted once (safety.md F14)."""
+    """Answer whether the person may hold back the words of a bug, and show them again (safety.md F14)."""
     return may(person, "release words")
 
 

@@ -84,6 +84,7 @@ def loaner_request(request, bug_id):
         "events": events,
         "calendar": calendar,
         "freshness": freshness(at),
+        "may_hold_back": access.may_release_words(request.user) and shown.readable,
         "may_release": access.may_release_words(request.user)
         and row.bug.held_back
         and row.bug.offered != Visibility.RESTRICTED,

@@ -31,6 +31,7 @@ TABLE = {
     "add_person": ("/people/add/", "sffff.", "sffffe"),
     "person": ("/people/{somebody}/", "sffff.", "sffffe"),
     "sync_now": ("/sync/", "sfffmm", "sfff>>"),
+    "hold_back_words": ("/bugs/{bug}/hold-back/", "sfffmm", "sfff>>"),
     "release_words": ("/bugs/{bug}/release/", "sfffmm", "sfff>>"),
     "loaner_requests": ("/loaners/", "s.....", "smmmmm"),
     "loaner_request": ("/loaners/{bug}/", "s.n...", "smmmmm"),
@@ -82,7 +83,7 @@ def test_every_address_of_the_demo_has_a_row_in_this_table(demo):
 
 
 def test_the_table_names_the_addresses_that_people_know(demo):
-    arguments = {"person": [1], "release_words": [1400123], "loaner_request": [1400123]}
+    arguments = {"person": [1], "release_words": [1400123], "hold_back_words": [1400123], "loaner_request": [1400123]}
     assert {name: reverse(name, args=arguments.get(name)) for name in TABLE} == {
         name: address_of(name) for name in TABLE
     }

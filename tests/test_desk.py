@@ -186,3 +186,16 @@ def test_a_first_mirror_at_work_is_told(bugzilla, people, duty_desk):
     source = poll.current_source()
     source.cycles.create(started_at=clock.now())
     assert "Bugzilla is being read for the first time" in duty_desk()
+
+
+def test_duty_marks_a_bug_sensitive_and_releases_it_again(waiting, clients):
+    browser = clients[Role.DUTY]
+    page = browser.get(f"/loaners/{waiting}/").content.decode()
+    assert "Mark it sensitive" in page
+    page = browser.post(f"/bugs/{waiting}/hold-back/", {"next": f"/loaners/{waiting}/"}, follow=True).content.decode()
+    assert "is marked sensitive" in page
+    assert "Loan a t-w1064-ms machine" not in page
+    assert "Show its words again" in page
+    browser.post(f"/bugs/{waiting}/release/")
+    poll.poll()
+    assert "Loan a t-w1064-ms machine" in browser.get(f"/loaners/{waiting}/").content.decode()

@@ -196,6 +196,21 @@ def test_a_bug_that_turns_public_again_stays_vague_until_a_person_releases_it(bu
     assert BugText.objects.get().summary == "Words"
 
 
+def test_a_bug_that_a_person_marks_sensitive_has_no_words_until_a_person_releases_it(bugzilla):
+    bug = file(bugzilla, "Words")
+    cycle_done()
+    mirror.hold_back(Bug.objects.get())
+    assert not BugText.objects.exists()
+    bugzilla.world.update(bug, "developer@example.com", {"whiteboard": "[more words]"})
+    cycle_done()
+    row = Bug.objects.get()
+    assert (row.offered, row.visibility) == (Visibility.PUBLIC, Visibility.RESTRICTED)
+    assert not BugText.objects.exists()
+    mirror.release(row)
+    cycle_done()
+    assert BugText.objects.get().summary == "Words"
+
+
 def test_a_key_that_is_no_longer_signed_in_hides_nothing(bugzilla):
     bug = file(bugzilla)
     cycle_done()

@@ -170,6 +170,16 @@ def set_aside(bug_id: int, problem: str, at: datetime, tally: Tally, was_read: b
         row.save()
 
 
+def hold_back(bug: Bug) -> None:
+    """Take a bug's words away because a person says that they are sensitive, whatever Bugzilla says.
+
+    They stay away until a person releases them (design.md, decision 3).
+    """
+    with transaction.atomic():
+        Bug.objects.filter(pk=bug.pk).update(held_back=True, visibility=Visibility.RESTRICTED, stamp=next_stamp())
+        _forget_words([bug.pk])
+
+
 def release(bug: Bug) -> None:
     """Let a bug's words be shown again as Bugzilla offers them; the next poll reads it and who acted in it anew.
 

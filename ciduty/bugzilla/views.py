@@ -1,4 +1,4 @@
-"""Asking for a poll, and releasing the words of a bug that was restricted once."""
+"""Asking for a poll; holding back a bug's words, and releasing them again."""
 
 import structlog
 from django.contrib import messages
@@ -38,6 +38,20 @@ def sync_now(request):
         poll.want_sync()
         transaction.on_commit(lambda: ring(), robust=True)
     messages.success(request, "Asked Bugzilla for news; this page shows them as soon as they are read.")
+    return _back(request)
+
+
+@require_POST
+def hold_back_words(request, bug_id):
+    """Take a bug's words away because somebody of CiDuty marks it as sensitive."""
+    if bug_id >= 2**31:
+        raise Http404
+    bug = get_object_or_404(Bug, pk=bug_id)
+    mirror.hold_back(bug)
+    log.info("A bug was marked sensitive.", bug=bug_id, by=request.user.pk)
+    messages.success(
+        request, f"Bug {bug_id} is marked sensitive; its words are gone from ciduty until somebody releases them."
+    )
     return _back(request)
 
 
