@@ -1,9 +1,15 @@
 """The demo world: one click signs in, only in the demo and as its own people; it is loaded only where nothing is."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import NoReverseMatch, reverse
 
+from ciduty import ports
 from ciduty.demo import world
 from ciduty.people.models import Person, ciduty_logins
 from ciduty.people.roles import Role
@@ -11,6 +17,7 @@ from tests.cast import PersonFactory, browser_of, every_row
 
 pytestmark = pytest.mark.django_db
 
+ROOT = Path(__file__).resolve().parent.parent
 ROLES = [role for role in Role if role != Role.PUBLIC]
 
 
@@ -92,3 +99,29 @@ def test_it_refuses_where_real_people_are():
     with pytest.raises(CommandError, match="This database has people of its own"):
         call_command("demo")
     assert every_row() == before
+
+
+def test_whoever_was_added_in_the_demo_does_not_lock_it(db):
+    world.load()
+    PersonFactory(username="newcomer")
+    assert world.load() is False
+    assert world.is_here()
+
+
+def test_the_demo_world_is_never_served_as_a_real_installation(tmp_path):
+    environment = os.environ | {"CIDUTY_STATE_DIR": str(tmp_path), "DATABASE_URL": "", "REDIS_URL": ""}
+    for command in ("migrate", "demo"):
+        subprocess.run(
+            [sys.executable, "manage.py", command], cwd=ROOT, env=environment, check=True, capture_output=True
+        )
+    command = [sys.executable, "manage.py", "supervise"]
+    started = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment | {"CIDUTY_DEMO": "0", "PORT": str(ports.three_free())},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert started.returncode == 1
+    assert "whose passwords everybody knows" in started.stdout + started.stderr

@@ -437,7 +437,7 @@ def test_a_page_for_others_says_whose_it_is(clients):
     answer = clients[Role.MANAGER].get("/people/")
     assert answer.status_code == 403
     assert "This page is not for your role" in answer.content.decode()
-    assert "It is for: Lead. You are signed in as manager." in answer.content.decode()
+    assert "It is for: Lead. You are signed in as manager, with the role Manager." in answer.content.decode()
 
 
 def test_a_form_without_its_token_says_what_to_do(duty):

@@ -261,7 +261,7 @@ def test_what_is_no_bugzilla_login_is_refused(clients, developer, login):
     [
         ({"role": "public"}, "Select a valid choice. public is not one of the available choices."),
         ({"role": "root"}, "Select a valid choice. root is not one of the available choices."),
-        ({"username": "duty"}, "A user with that username already exists."),
+        ({"username": "duty"}, "is taken: choose another."),
         ({"username": ""}, "This field is required."),
         ({"email": "not an address"}, "Enter a valid email address."),
         ({"password": "short"}, "This password is too short. It must contain at least 10 characters."),
@@ -360,7 +360,7 @@ def test_the_first_account_is_made_by_command(monkeypatch, capsys):
     ("password", "arguments", "sentence"),
     [
         ("short", ["first"], "password: This password is too short. It must contain at least 10 characters."),
-        (PASSWORD, ["duty"], "username: A user with that username already exists."),
+        (PASSWORD, ["duty"], "username: The sign-in name duty is taken: choose another."),
         (PASSWORD, ["first", "--bugzilla-login", "duty@example.com"], "already belongs to duty"),
     ],
 )

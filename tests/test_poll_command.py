@@ -124,7 +124,7 @@ def test_a_database_without_tables_ends_with_one_line(tmp_path):
     command = [sys.executable, "manage.py", "poll"]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == 1
-    assert "Is it migrated?" in ended.stderr
+    assert "manage.py migrate" in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
 
 

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.urls import reverse
 
-from ciduty import __version__, access, clock
+from ciduty import __version__, access, clock, working_time
 from ciduty.people.roles import Role
 
 
@@ -14,6 +14,7 @@ def page_frame(request):
         return {}
     return {
         "now": moment_of(request),
+        "desk_opens_at": _desk_opens_at(moment_of(request)),
         "team": settings.CIDUTY_TEAM,
         "channel": settings.CIDUTY_CHANNEL,
         "version": __version__,
@@ -24,6 +25,12 @@ def page_frame(request):
         "may_read_staff_words": access.may_read_staff_words(person),
         "demo_roles": [role for role in Role if role != Role.PUBLIC] if settings.DEMO else [],
     }
+
+
+def _desk_opens_at(at):
+    """Return when the clocks run on, or None while they run."""
+    calendar = settings.CIDUTY_CALENDAR
+    return None if working_time.is_working(calendar, at) else working_time.next_opening(calendar, at)
 
 
 def moment_of(request):

@@ -80,6 +80,13 @@ class PersonForm(forms.ModelForm):
             self.fields["password"].help_text = "At least ten characters."
             self.fields["password"].required = True
 
+    def clean_username(self):
+        """Return the name; one that differs only in its case from another would be mistaken for it."""
+        username = self.cleaned_data["username"]
+        if Person.objects.filter(username__iexact=username).exclude(pk=self.instance.pk).exists():
+            raise ValidationError(f"The sign-in name {username} is taken: choose another.")
+        return username
+
     def clean_bugzilla_logins(self):
         """Return the logins, one each; a login that belongs to somebody else is refused by name."""
         logins = list(

@@ -78,4 +78,6 @@ def time_left(row) -> str:
     """Write how much of a promise is left, or how far it has passed; a dash where no clock runs."""
     if row.left is None:
         return "–"
-    return f"{hours(row.left)} {'over' if row.standing == 'overdue' else 'left'}"
+    if row.standing == "overdue":
+        return f"{hours(row.left)} over" if row.left <= -timedelta(minutes=1) else "just over"
+    return f"{hours(row.left)} left"

@@ -71,10 +71,11 @@ class Command(BaseCommand):
     def _run(self) -> None:
         self._start_neighbours()
         self._prepare_database()
+        since = clock.now()
         self._start_product()
         self._wait_for_the_page()
         if self.has_sandbox:
-            self._wait_for_the_first_poll()
+            self._wait_for_the_first_poll(since)
         self._say_where()
         while True:
             self._look_and_wait(0.2)
@@ -135,6 +136,12 @@ class Command(BaseCommand):
                 call_command("migrate", interactive=False, verbosity=0)
             if settings.DEMO:
                 world.load()
+            elif world.is_here():
+                where = "DATABASE_URL" if settings.DATABASE_URL else "CIDUTY_STATE_DIR"
+                refuse(
+                    "this database holds the demo world, whose passwords everybody knows; "
+                    f"remove it, or name another with {where}."
+                )
             if connection.vendor == "sqlite":  # nobody but this tree works on the embedded database
                 Lease.objects.update(expires_at=clock.now())
         except world.NotEmpty as problem:
@@ -216,10 +223,10 @@ class Command(BaseCommand):
         lines = last_lines(web.log)
         refuse(f"the page does not answer (last answer: {answer}); the end of {web.log}:\n{lines}")
 
-    def _wait_for_the_first_poll(self) -> None:
-        """Wait a few seconds, so that whoever opens the demo finds a desk with something on it."""
+    def _wait_for_the_first_poll(self, since) -> None:
+        """Wait a few seconds, so that whoever opens the demo finds a desk that is populated and fresh."""
         until = time.monotonic() + 5
-        while time.monotonic() < until and not Source.objects.exclude(last_done_at=None).exists():
+        while time.monotonic() < until and not Source.objects.filter(last_done_at__gte=since).exists():
             self._look_and_wait(0.1)
         connections.close_all()
 

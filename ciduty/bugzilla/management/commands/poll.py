@@ -35,7 +35,9 @@ class Command(BaseCommand):
         except leases.LeaseLost:
             raise CommandError("This poll was held up, and another process took over; what it read counts.") from None
         except DatabaseError as problem:
-            raise CommandError(f"The database does not serve ({_first_line(problem)}). Is it migrated?") from None
+            raise CommandError(
+                f"The database does not serve ({_first_line(problem)}). If it is new: manage.py migrate"
+            ) from None
         if cycle is None:
             raise CommandError(f"Another process has been polling for {WAIT_FOR_ANOTHER} s; nothing was done here.")
         if cycle.outcome == CycleOutcome.FAILED:

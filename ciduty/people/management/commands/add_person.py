@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import sys
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -24,7 +25,10 @@ class Command(BaseCommand):
 
     def handle(self, *args, **options):
         """Check the input as the page does, and save."""
-        password = os.environ.get("CIDUTY_PASSWORD") or getpass.getpass("Password: ")
+        password = os.environ.get("CIDUTY_PASSWORD")
+        if not password and not sys.stdin.isatty():
+            raise CommandError("There is no terminal to ask for the password: set CIDUTY_PASSWORD.")
+        password = password or getpass.getpass("Password: ")
         form = PersonForm(
             {
                 "username": options["username"],
