@@ -11,6 +11,8 @@ from pathlib import Path
 import environ
 import pytest
 
+from ciduty import ports
+
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "hunter2-hunter2"
 
@@ -113,8 +115,9 @@ def test_the_example_file_explains_every_setting_and_holds_no_secret(monkeypatch
 
 @pytest.mark.parametrize(("offset", "purpose"), [(0, "the pages"), (1, "the sandbox Bugzilla"), (2, "the mail sink")])
 def test_a_taken_port_is_named_with_what_it_is_for(offset, purpose, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    # Not one that the system picks: those beside it are picked too, for connections of others.
+    port = ports.three_free() + offset
+    with socket.create_server(("127.0.0.1", port)):
         result = manage("supervise", CIDUTY_STATE_DIR=tmp_path, CIDUTY_DEMO=1, PORT=port - offset)
     line = one_line(result)
     assert f"port {port} ({purpose}" in line
