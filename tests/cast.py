@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import URLPattern, clear_url_caches, get_resolver, reverse
 
 import ciduty.urls
+from ciduty.bugzilla import poll
 from ciduty.bugzilla.models import Bug, BugText, Visibility
 from ciduty.bugzilla.sandbox import Sandbox, World, seed
 from ciduty.people.models import BugzillaLogin, Person
@@ -19,6 +20,9 @@ from loaners.models import LoanerRequest
 
 #: A working day of the desk: Tuesday 3 March 2026, 11:00 in Bucharest.
 A_MORNING = datetime(2026, 3, 3, 9, tzinfo=UTC)
+LOAN = {"product": "Infrastructure & Operations", "component": "CIDuty: Loan Requests"}
+ELSEWHERE = {"product": "mozilla.org", "component": "Server Operations"}
+LONG_AGO = datetime(2026, 1, 5, 10, tzinfo=UTC)
 ROLES = [role for role in Role if role != Role.PUBLIC]
 
 
@@ -186,3 +190,17 @@ def bugzilla(settings):
         settings.CIDUTY_BUGZILLA_STAFF = frozenset()
         yield sandbox
     world.close()
+
+
+def file(bugzilla, summary="Loan a machine", **fields):
+    """File a bug in the sandbox, a loan request of long ago unless told otherwise, and return its number."""
+    fields = LOAN | {"creator": "developer@example.com", "at": LONG_AGO} | fields
+    return bugzilla.world.add_bug(summary=summary, **fields)
+
+
+def cycle_done(**expected):
+    """Poll once, expect it to succeed with these figures, and return the cycle."""
+    cycle = poll.poll()
+    assert (cycle.outcome, cycle.problem) == ("done", "")
+    assert {name: getattr(cycle, name) for name in expected} == expected
+    return cycle

@@ -23,11 +23,9 @@ from ciduty.bugzilla.session import BorderSession
 from ciduty.desk.freshness import freshness
 from loaners import rules
 from loaners.models import LoanerRequest
+from tests.cast import LOAN, LONG_AGO, cycle_done, file
 
 KEY = "k" * 40
-LOAN = {"product": "Infrastructure & Operations", "component": "CIDuty: Loan Requests"}
-ELSEWHERE = {"product": "mozilla.org", "component": "Server Operations"}
-LONG_AGO = datetime(2026, 1, 5, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 REQUESTER = "developer@example.com"
 
@@ -333,18 +331,6 @@ def test_a_moment_is_read_with_and_without_zone_and_fractions(written):
 
 
 # --- the mirror -------------------------------------------------------------------------------------------------------
-
-
-def file(bugzilla, summary="Loan a machine", **fields):
-    fields = LOAN | {"creator": REQUESTER, "at": LONG_AGO} | fields
-    return bugzilla.world.add_bug(summary=summary, **fields)
-
-
-def cycle_done(**expected):
-    cycle = poll.poll()
-    assert (cycle.outcome, cycle.problem) == ("done", "")
-    assert {name: getattr(cycle, name) for name in expected} == expected
-    return cycle
 
 
 @pytest.mark.django_db

@@ -9,24 +9,9 @@ from ciduty.bugzilla import mirror, poll
 from ciduty.bugzilla.models import Bug, BugEvent, BugText, Cycle, Quarantine, TrackedId, Visibility
 from ciduty.bugzilla.sandbox import Fault
 from ciduty.bugzilla.sandbox.seed import BOT_KEY
+from tests.cast import ELSEWHERE, LONG_AGO, cycle_done, file
 
 pytestmark = pytest.mark.django_db
-
-LOAN = {"product": "Infrastructure & Operations", "component": "CIDuty: Loan Requests"}
-ELSEWHERE = {"product": "mozilla.org", "component": "Server Operations"}
-LONG_AGO = datetime(2026, 1, 5, 10, tzinfo=UTC)
-
-
-def file(bugzilla, summary="Loan a machine", **fields):
-    fields = LOAN | {"creator": "developer@example.com", "at": LONG_AGO} | fields
-    return bugzilla.world.add_bug(summary=summary, **fields)
-
-
-def cycle_done(**expected):
-    cycle = poll.poll()
-    assert (cycle.outcome, cycle.problem) == ("done", "")
-    assert {name: getattr(cycle, name) for name in expected} == expected
-    return cycle
 
 
 def cycle_failed():
