@@ -1,6 +1,8 @@
-"""Two rows that all processes share: the demo's clock offset and the leases of periodic jobs. No case data."""
+"""What all processes share: the demo's clock offset, the leases of periodic jobs, their heartbeats. No case data."""
 
 from django.db import models
+
+from ciduty import clock
 
 
 class ClockOffset(models.Model):
@@ -24,3 +26,20 @@ class Lease(models.Model):
 
     class Meta:
         db_table = "ciduty_lease"
+
+
+class Heartbeat(models.Model):
+    """When a process that works by itself was last seen alive: `tick`, `worker`."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "ciduty_heartbeat"
+
+
+def beat(name: str) -> None:
+    """Write down that a process is alive. Two queries: the moment, and the row."""
+    at = clock.now()
+    if not Heartbeat.objects.filter(pk=name).update(at=at):
+        Heartbeat.objects.get_or_create(pk=name, defaults={"at": at})

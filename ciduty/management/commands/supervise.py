@@ -172,6 +172,7 @@ class Command(BaseCommand):
         state = settings.STATE_DIR
         if self.has_sandbox:
             where = ["--port", str(settings.PORT + 1), "--database", str(state / "sandbox.sqlite3")]
+            where += ["--clock", str(state / "sandbox-clock")]  # it follows the demo's
             self.tree.start("sandbox", [*MANAGE, "sandbox_bugzilla", *where], dict(os.environ))
         if self.has_sink:
             where = ["--port", str(settings.PORT + 2), "--folder", str(state / "mail")]
@@ -187,7 +188,7 @@ class Command(BaseCommand):
         self.tree.start("web", [sys.executable, "-m", "gunicorn", *web], environment)
         if self.has_sandbox:
             self._wait_for_port(settings.PORT + 1)  # or the first poll would count as a failure
-        self.tree.start("tick", [*MANAGE, "tick", "--every", "60"], environment)
+        self.tree.start("tick", [*MANAGE, "tick", "--every", "30"], environment)
         self.tree.start("worker", [*CELERY, *worker], environment)
         beat = ["beat", "-s", str(settings.STATE_DIR / "beat-schedule"), "-l", settings.LOG_LEVEL]
         self.tree.start("beat", [*CELERY, *beat], environment)

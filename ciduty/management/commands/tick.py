@@ -2,8 +2,6 @@
 
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -13,29 +11,22 @@ from django.db import DatabaseError, close_old_connections
 
 from ciduty.bugzilla import poll
 from ciduty.bugzilla.models import CycleOutcome
+from ciduty.models import beat
+from ciduty.outbox import delivery
+from ciduty.works import Work, WorkFailed, of_jobs
 
 log = structlog.get_logger(__name__)
 
-#: What is overdue by this much was left lying by the worker.
-LEAVE_TO_THE_WORKER = timedelta(minutes=1)
-
-
-class WorkFailed(RuntimeError):
-    """A work was due and could not be done; the message says why."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """One kind of due work: `do` takes how late it must be and returns what it did, in a few words."""
-
-    name: str
-    do: Callable[[timedelta], str]
+#: What is overdue by this much was left lying by the worker. With a tick every 30 s a dead broker costs a minute.
+LEAVE_TO_THE_WORKER = timedelta(seconds=30)
+#: Seconds for which one work delivers: short where others wait their turn, long where somebody asked for everything.
+TAKES_ITS_TURN, EVERYTHING = 20, 300
 
 
 def poll_bugzilla(late_by: timedelta) -> str:
     """Poll when it is due. Raises WorkFailed when Bugzilla was not read."""
     if not settings.BUGZILLA_URL:
-        return "not configured (BUGZILLA_URL is not set)"
+        return NO_BUGZILLA
     cycle = poll.poll_if_due(late_by=late_by)
     if cycle is None:
         return "not due"
@@ -44,8 +35,25 @@ def poll_bugzilla(late_by: timedelta) -> str:
     return f"done, {cycle.read} read"
 
 
-#: Done in this order. Whoever writes rows that fall due adds its work here.
-WORKS = [Work("poll", poll_bugzilla)]
+def send_mail(late_by: timedelta) -> str:
+    """Send the mails that are due."""
+    return _deliver(delivery.MAIL, late_by) or ("nothing due" if settings.EMAIL_URL else NO_MAIL)
+
+
+def update_bugs(late_by: timedelta) -> str:
+    """Write to Bugzilla what is due."""
+    return _deliver(delivery.BUGS, late_by) or ("nothing due" if settings.BUGZILLA_URL else NO_BUGZILLA)
+
+
+def _deliver(channel: delivery.Channel, late_by: timedelta) -> str:
+    """Deliver what is so late, and return what came of it, "" when there was nothing."""
+    tally = delivery.deliver(channel, late_by=late_by, seconds=TAKES_ITS_TURN if late_by else EVERYTHING)
+    return ", ".join(f"{tally[said]} {said}" for said in dict.fromkeys(delivery.SAID.values()) if tally[said])
+
+
+NO_MAIL, NO_BUGZILLA = "not configured (EMAIL_URL is not set)", "not configured (BUGZILLA_URL is not set)"
+#: Done in this order; what jobs write on the way leaves with it (`ciduty/works.py`).
+WORKS = [Work("poll", poll_bugzilla), *of_jobs, Work("mail", send_mail), Work("bug updates", update_bugs)]
 
 
 class Command(BaseCommand):
@@ -56,7 +64,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         """Take the seconds between two ticks."""
-        parser.add_argument("--every", type=int, metavar="N", help="go on, every N seconds, with what is a minute late")
+        parser.add_argument(
+            "--every", type=int, metavar="N", help="go on, every N seconds, with what is half a minute late"
+        )
 
     def handle(self, **options):
         """Tick once, or until SIGTERM. Raises CommandError when a single tick failed."""
@@ -92,6 +102,7 @@ class Command(BaseCommand):
     def _try(self, work: Work) -> None:
         """Do one work; whatever happens, the next one and the next tick still come."""
         close_old_connections()  # a connection that broke would fail every tick
+        self._beat()
         try:
             self._say(work, work.do(LEAVE_TO_THE_WORKER))
         except (WorkFailed, DatabaseError) as problem:
@@ -99,6 +110,13 @@ class Command(BaseCommand):
         except Exception:
             log.exception("A work of the tick failed.", work=work.name)
         close_old_connections()
+
+    def _beat(self) -> None:
+        """Say that the tick is alive, before each work: then a round that takes long is no silence."""
+        try:
+            beat("tick")
+        except DatabaseError:
+            pass  # the work says the same in its line, and /healthz turns red by itself
 
     def _on_stop(self, number, frame) -> None:
         self.stopping = True
