@@ -21,4 +21,21 @@ def _beat_table(sender, **_):
             "schedule": min(15, settings.BUGZILLA_POLL_SECONDS),
             "options": {"expires": 60, "queue": "sync"},
         },
+        # A ring that was lost costs at most this much (design.md, decision 1).
+        "send the mail that is due": {
+            "task": "ciduty.outbox.tasks.deliver_mail",
+            "schedule": 15,
+            "options": {"expires": 15, "queue": "mail"},
+        },
+        "write to Bugzilla what is due": {
+            "task": "ciduty.outbox.tasks.update_bugs",
+            "schedule": 15,
+            "options": {"expires": 15, "queue": "sync"},
+        },
+        # A reminder names a day: whether it leaves five minutes later is nobody's matter.
+        "remind of loans": {
+            "task": "loaners.tasks.remind",
+            "schedule": 300,
+            "options": {"expires": 300, "queue": "sync"},
+        },
     }

@@ -1,7 +1,18 @@
 """Reads settings from the environment; a wrong value ends the start with one line. Holds no setting itself."""
 
 import os
-from urllib.parse import urlsplit
+import re
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from ciduty.outbox import addresses
+
+#: How a mail server is spoken to -> its usual port: in clear, with STARTTLS, with TLS from the first byte.
+MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+#: What is left of 64 octets before the @ when a bounce's return path is made of it (`outbox/composing.py`).
+LONGEST_SENDER = 30
+#: A Message-ID holds it, beside 35 characters of its own, in a column of 200.
+LONGEST_SENDER_DOMAIN = 150
 
 
 def stop(name: str, value: str, expected: str) -> None:
@@ -81,3 +92,62 @@ def choice(name: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         stop(name, value, "one of " + ", ".join(allowed))
     return value
+
+
+# --- mail ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MailAccount:
+    """A mail server and how to sign in to it; without a user nobody signs in."""
+
+    mode: str  # one of MAIL_PORTS
+    host: str
+    port: int
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+def mail_account(url: str) -> MailAccount:
+    """Take a mail server's address apart. Raises ValueError for a wrong one, and never repeats it."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("it is no address") from None
+    if parts.scheme not in MAIL_PORTS or not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9a-f:.]+", parts.hostname or ""):
+        raise ValueError("it names no mail server")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or port == 0:
+        raise ValueError("something stands after the server")
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if bool(user) != bool(password) or not re.fullmatch("[ -~]*", user + password):
+        raise ValueError("user and password belong together, in ASCII")
+    return MailAccount(parts.scheme, parts.hostname, port or MAIL_PORTS[parts.scheme], user, password)
+
+
+def mail_url(name: str) -> str:
+    """Return a mail server's address, unchanged; `mail_account` takes it apart where it is needed."""
+    value = text(name)
+    try:
+        if value:
+            mail_account(value)
+    except ValueError:
+        scheme = re.match(r"[a-z+]{1,10}://", value)
+        stop(
+            name, f"{scheme[0]}..." if scheme else "(not shown)",
+            "smtp://, smtps:// or smtp+tls://user:password@host:port, with %XX for special characters of the password",
+        )  # fmt: skip
+    return value
+
+
+def sender(name: str, default: str) -> str:
+    """Return the address that mail is sent from: one plain address, short enough for a return path made of it."""
+    value = text(name, default)
+    try:
+        wire = addresses.on_the_wire(value)
+    except addresses.NotAnAddress as problem:
+        return stop(name, value, f"one plain address such as ciduty@example.com ({problem})")
+    local_part, _, domain = wire.partition("@")
+    if len(local_part) > LONGEST_SENDER or len(domain) > LONGEST_SENDER_DOMAIN:
+        stop(name, value, f"at most {LONGEST_SENDER} characters before the @ and {LONGEST_SENDER_DOMAIN} after it")
+    return wire

@@ -77,7 +77,9 @@ INSTALLED_APPS = [
     "csp",
     "ciduty",
     "ciduty.people",
+    "ciduty.record",
     "ciduty.bugzilla",
+    "ciduty.outbox",
     "ciduty.desk",
     "ciduty.demo",
     "loaners",
@@ -284,14 +286,13 @@ try:
 except ValueError as error:
     raise SystemExit(f"ciduty cannot start: CIDUTY_WORK_TZ, CIDUTY_WORK_HOURS or CIDUTY_HOLIDAYS: {error}") from None
 
+# No source says how long a loan lasts: two weeks, unless a team decides otherwise (DECISIONS.md).
+CIDUTY_LOAN_DAYS = environment.whole_number("CIDUTY_LOAN_DAYS", 14, 1, 92)
+
 # --- mail (the outbox reads it) -------------------------------------------------------------------------------------
 
-EMAIL_URL = environment.text("EMAIL_URL")
-if EMAIL_URL and EMAIL_URL.partition("://")[0] not in {"smtp", "smtps", "smtp+tls"}:
-    environment.stop(
-        "EMAIL_URL", EMAIL_URL.partition(":")[0] + ":...", "smtp://, smtps:// or smtp+tls://user:password@host:port"
-    )
-MAIL_FROM = environment.text("MAIL_FROM", f"ciduty@{_site.hostname}")
+EMAIL_URL = environment.mail_url("EMAIL_URL")
+MAIL_FROM = environment.sender("MAIL_FROM", f"ciduty@{_site.hostname if ':' not in _site.hostname else 'localhost'}")
 
 # --- the log --------------------------------------------------------------------------------------------------------
 
@@ -304,6 +305,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.template": {"level": "INFO"},  # its debug lines print a page's whole context: a bug's words too
         "django.server": {"handlers": [], "propagate": False},
         "urllib3": {"level": "WARNING"},  # its debug lines print whole addresses, and a key may stand in one
         "bugzilla": {"level": "WARNING"},

@@ -395,3 +395,142 @@ def test_a_change_whose_answer_proves_nothing_is_unknown_and_is_not_sent_again(s
 
 def test_a_change_that_cannot_have_arrived_is_unavailable():
     failure_of(lambda: Client("http://127.0.0.1:9", KEY, version="5.2").update(1, {"whiteboard": "x"}), Unavailable)
+
+
+@pytest.mark.parametrize("code", ["-32000", 0, 100500, None])
+def test_a_write_that_broke_down_in_the_server_is_unknown_and_no_refusal(sandbox, written, code):
+    body = {"error": True, "code": code, "message": "mail could not be sent"}
+    sandbox.faults.add(Fault("status", status=400, body=body, match="^PUT"))
+    failure_of(lambda: client_of(sandbox).update(written, {"whiteboard": "x"}), Unknown)
+
+
+def test_the_state_of_a_bug_is_exact_where_it_is_written_back(sandbox, world, written):
+    other = world.add_bug(product=LOANS[0], component="CIDuty", summary="Other", creator="developer@example.com")
+    board = "[a]  \u202e\x01 caf\u0065\u0301 [b]"
+    world.update(written, "developer@example.com", {"depends_on": {"add": [other]}, "assigned_to": "bot@example.com",
+                 "flags": [{"name": "needs-treeclosure", "status": "?"}], "whiteboard": board})  # fmt: skip
+    state = client_of(sandbox).state_of(written)
+    assert (state.whiteboard, state.depends_on, state.blocks, state.is_open) == (board, (other,), (), True)
+    assert (state.assignee, state.status, state.resolution) == ("bot@example.com", "NEW", "")
+    assert [(flag.name, flag.status) for flag in state.flags] == [("needs-treeclosure", "?")]
+    assert client_of(sandbox).state_of(other).blocks == (written,)
+
+
+@pytest.mark.parametrize("bug_id", [8, 99999])
+def test_the_state_of_a_hidden_or_missing_bug_is_not_visible(sandbox, bug_id):
+    failure_of(lambda: client_of(sandbox).state_of(bug_id), NotVisible)
+
+
+@pytest.mark.parametrize(
+    ("patch", "remove"),
+    [
+        ({"whiteboard": None}, []),
+        ({"whiteboard": ["x"]}, []),
+        ({"is_open": 1}, []),
+        ({"depends_on": ["7"]}, []),
+        ({"flags": [{"id": 1}]}, []),
+        ({"id": 3}, []),
+        ({}, ["flags"]),
+        ({}, ["blocks"]),
+        ({}, ["status"]),
+        ({}, ["last_change_time"]),
+    ],
+)
+def test_a_state_that_was_not_said_is_not_guessed(sandbox, patch, remove):
+    sandbox.faults.add(Fault("bad_bug", bug_id=2, patch=patch, remove=remove))
+    failure_of(lambda: client_of(sandbox).state_of(2), Unavailable)
+
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_comment_of_ours_is_found_by_its_ref_and_by_nothing_like_it(sandbox, world, written):
+    at = datetime(2026, 11, 3, 8, tzinfo=UTC)
+    world.comment(written, "bot@example.com", "Done.\n\nref c7f3a1b2  ", at=at)
+    client = client_of(sandbox)
+    assert client.has_comment_with(written, "ref c7f3a1b2", LONG_AGO)
+    assert client.has_comment_with(written, "ref c7f3a1b2", at - timedelta(seconds=1))
+    assert not client.has_comment_with(written, "ref c7f3a1b2", at + timedelta(seconds=1))
+    for other in ("ref c7f3a1b", "ref c7f3a1b23", "ref 7f3a1b2", "c7f3a1b3"):
+        assert not client.has_comment_with(written, other, LONG_AGO)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"bugs": {}},
+        {"bugs": {"1": {"comments": []}}},
+        {"bugs": {"2": {"comments": [{"id": 1}]}}},
+        {"bugs": {"2": {"comments": [{"id": 1, "text": None}]}}},
+        {"bugs": {"2": {"comments": [{"id": 1, "text": "x", "count": "0"}]}}},
+        {"bugs": {"2": {"comments": None}}},
+        {"bugs": {"2": {"comments": ["ref c7f3a1b2"]}}},
+    ],
+)
+def test_an_answer_without_comments_does_not_prove_that_ours_is_absent(sandbox, body):
+    sandbox.faults.add(Fault("status", status=200, body=body, match="/comment"))
+    failure_of(lambda: client_of(sandbox).has_comment_with(2, "ref c7f3a1b2", LONG_AGO), Unavailable)
+
+
+def test_a_replica_that_lags_is_told_by_the_time_of_the_bugs_last_change(sandbox, world, written):
+    client = client_of(sandbox)
+    world.comment(written, "bot@example.com", "Just now.")
+    state = client.state_of(written)
+    assert client.copy_shows(state)
+    lag = sandbox.faults.add(Fault("stale", seconds=600))
+    assert not client.copy_shows(state)  # the bug itself is newer than that
+    lag.times = 0
+    sandbox.faults.add(Fault("bad_bug", bug_id=written, patch={"last_change_time": "2026-01-01T00:00:00Z"}))
+    assert not client.copy_shows(state)
+
+
+@pytest.fixture
+def filing():
+    """A Bugzilla of its own, in which bugs are filed."""
+    world = World(":memory:")
+    world.add_user("bot@example.com", "Bot", key=KEY)
+    world.add_user("developer@example.com", "Developer")
+    world.add_product(LOANS[0], components=[LOANS[1], "CIDuty"])
+    with Sandbox(world) as sandbox:
+        sandbox.key_in = "header"
+        yield sandbox
+    world.close()
+
+
+FILED_AT = datetime(2026, 11, 3, 8, tzinfo=UTC)
+OUR_REF = "ref c7f3a1b2"
+
+
+def file_with(sandbox, ref, component="CIDuty", creator="bot@example.com", at=FILED_AT):
+    return sandbox.world.add_bug(
+        product=LOANS[0], component=component, summary="New", creator=creator, description=f"Text\n\n{ref}", at=at
+    )
+
+
+@pytest.mark.parametrize("creator", ["", "bot@example.com"])
+def test_a_bug_of_ours_is_found_by_the_ref_in_its_description(filing, creator):
+    first, second = file_with(filing, OUR_REF), file_with(filing, OUR_REF)
+    file_with(filing, OUR_REF, at=FILED_AT - timedelta(days=1))  # too long ago
+    quoting = file_with(filing, "ref 99999999")
+    filing.world.comment(quoting, "developer@example.com", f"see {OUR_REF}", at=FILED_AT)
+    elsewhere = file_with(filing, OUR_REF, component=LOANS[1])
+    foreign = file_with(filing, OUR_REF, creator="developer@example.com")
+    found = client_of(filing).bugs_filed_with(OUR_REF, LOANS[0], "CIDuty", FILED_AT - timedelta(minutes=5), creator)
+    assert found == ([first, second, elsewhere] if creator else [first, second, foreign])
+
+
+def test_bugs_are_looked_through_to_the_end_although_the_server_cuts_without_a_mark(filing):
+    numbers = [file_with(filing, OUR_REF if number == 24 else "no ref") for number in range(25)]
+    with Sandbox(filing.world, max_search_results=10) as capped:
+        since = FILED_AT - timedelta(minutes=5)
+        assert Client(capped.url, KEY).bugs_filed_with(OUR_REF, LOANS[0], "CIDuty", since) == numbers[24:]
+
+
+def test_too_many_new_bugs_to_look_through_are_not_taken_for_an_absence(filing, monkeypatch):
+    monkeypatch.setattr("ciduty.bugzilla.client.MOST_CANDIDATES", 3)
+    for _ in range(4):
+        file_with(filing, "no ref")
+    since = FILED_AT - timedelta(minutes=5)
+    failure = failure_of(lambda: client_of(filing).bugs_filed_with(OUR_REF, LOANS[0], "CIDuty", since), Unavailable)
+    assert "too many" in str(failure)

@@ -4,8 +4,9 @@ Rules: safety.md F6. Which bugs are asked for, and what becomes of them, is not 
 """
 
 import json
+import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 import bugzilla
@@ -23,6 +24,7 @@ NOT_TAKEN = (
     "check the key, or set BUGZILLA_KEY_IN=query for a server that ignores the header"
 )
 
+MOST_CANDIDATES = 200  # among so many new bugs one of ours is looked for: each is a question
 IDS_AT_ONCE = 200  # the address stays under 8 KiB; bugzilla.mozilla.org answers 414 above
 
 
@@ -193,6 +195,65 @@ class Client:
 
         return sorted(self._value(read, f"history of bug {bug_id}"), key=lambda change: change.at)
 
+    # --- looking for a write of ours ----------------------------------------------------------------------------------
+
+    def state_of(self, bug_id: int) -> values.BugState:
+        """Return what a write may change of a bug, from Bugzilla's primary. Raises NotVisible."""
+        asked = {"include_fields": values.STATE_FIELDS}
+        rows = self._list(self._call(f"bug {bug_id}", lambda: self._backend().bug_get(bug_id, None, asked)), "bugs")
+        for row in rows:
+            if row.get("id") == bug_id:
+                return self._value(lambda row=row: values.bug_state(row), f"bug {bug_id}")
+        raise Unavailable(f"Bugzilla's answer about bug {bug_id} does not hold it", reached=True)
+
+    def copy_shows(self, state: values.BugState) -> bool:
+        """Answer whether the read replica has come as far as the primary was when this state was read.
+
+        bugzilla.mozilla.org answers searches, comments and history from a replica that may lag: before it has come that
+        far, a comment that it does not show proves nothing.
+        """
+        what = f"bug {state.id}"
+        rows = self.rows({"id": state.id, "include_fields": "id,last_change_time", "limit": 1}, what)
+        shown = [self._value(lambda row=row: values.moment(row.get("last_change_time"), "its time"), what)
+                 for row in rows if row["id"] == state.id]  # fmt: skip
+        return any(at >= state.changed_at for at in shown)
+
+    def has_comment_with(self, bug_id: int, ref: str, since: datetime) -> bool:
+        """Answer whether a comment since a moment, that this key may see, holds our ref. Keeps none of the words."""
+        return any(_holds(text, ref) for _, text in self._comment_texts(bug_id, since))
+
+    def bugs_filed_with(self, ref: str, product: str, component: str, since: datetime, creator: str = "") -> list[int]:
+        """Return the bugs filed since a moment whose description holds our ref, the lowest number first.
+
+        With a `creator` theirs are looked through, wherever they were moved since; else those of the component. Raises
+        Unavailable when these are too many to look through.
+        """
+        among = {"creator": creator} if creator else {"product": product, "component": component}
+        query = among | {"creation_time": _stamp(since), "include_fields": "id", "order": "bug_id", "limit": 100}
+        candidates = []
+        while page := self.rows(query | {"offset": len(candidates)}, "the bugs filed lately"):  # may be cut: no mark
+            candidates += [row["id"] for row in page]
+            if len(candidates) > MOST_CANDIDATES:
+                raise Unavailable("Bugzilla has too many new bugs to find ours among them", reached=True)
+        return [bug_id for bug_id in sorted(set(candidates)) if self._was_filed_with(bug_id, ref, since)]
+
+    def _was_filed_with(self, bug_id: int, ref: str, since: datetime) -> bool:
+        try:
+            return any(number == 0 and _holds(text, ref) for number, text in self._comment_texts(bug_id, since))
+        except NotVisible:  # it was restricted a moment ago: none that we could number
+            return False
+
+    def _comment_texts(self, bug_id: int, since: datetime) -> list[tuple[int, str]]:
+        what = f"comments of bug {bug_id}"
+        asked = {"include_fields": "id,count,text", "new_since": _stamp(since)}
+        answer = self._call(what, lambda: self._backend().bug_comments([bug_id], asked))
+
+        def read():
+            raw = answer["bugs"][str(bug_id)]["comments"]
+            return [values.comment_text(one, place) for place, one in enumerate(raw)]
+
+        return self._value(read, what)
+
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def update(self, bug_id: int, changes: dict) -> dict:
@@ -206,7 +267,7 @@ class Client:
 
         def write():
             answer = rest.bug_update(bug_id, changes)
-            written = {bug["id"]: bug["changes"] for bug in answer["bugs"]}
+            written = {bug["id"]: dict(bug["changes"]) for bug in answer["bugs"]}
             return written[bug_id]  # a 200 with an empty body or another bug's number is no success
 
         return self._call(f"the change of bug {bug_id}", write, write=True)
@@ -264,7 +325,7 @@ class Client:
         except Exception as error:  # python-bugzilla lets four families through, and KeyError and TypeError besides
             failure = self._translate(error, what)
         if failure is not None:  # raised here, so that no chained traceback holds an address with the key
-            if write and isinstance(failure, Unavailable) and failure.sent:
+            if write and _may_have_been_applied(failure):
                 failure = Unknown(f"{failure}; whether the write was applied is not known")
             self._gate.failed(failure)
             raise failure
@@ -298,3 +359,21 @@ class Client:
             raise Unavailable(f"Bugzilla's answer about {what} makes no sense: {problem}", reached=True) from None
         except (KeyError, TypeError, AttributeError, IndexError):
             raise Unavailable(f"Bugzilla's answer about {what} makes no sense", reached=True) from None
+
+
+def _may_have_been_applied(failure: BugzillaFailure) -> bool:
+    """Answer whether a write that failed so may stand in Bugzilla all the same.
+
+    Its own refusals have positive codes; with others it broke down, perhaps after the commit, over a mail it sends.
+    """
+    if isinstance(failure, Rejected):
+        return not 0 < failure.code < 100_000
+    return isinstance(failure, Unavailable) and failure.sent
+
+
+def _holds(text: str, ref: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(ref)}(?!\w)", text) is not None
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

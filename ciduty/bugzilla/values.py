@@ -22,6 +22,9 @@ BUG_FIELDS = (
     "alias,whiteboard,groups,flags,creation_time,last_change_time"
 )
 
+#: What a write looks at before and after. The groups are not asked: who may read the words, the mirror decides.
+STATE_FIELDS = "id,status,resolution,is_open,assigned_to,whiteboard,flags,depends_on,blocks,last_change_time"
+
 
 class Malformed(ValueError):
     """An answer has not the shape that Bugzilla promises. The message names the field, never its content."""
@@ -62,6 +65,25 @@ class Bug:
     created_at: datetime
     changed_at: datetime
     original_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class BugState:
+    """What a write may change of a bug.
+
+    `whiteboard` is exact to the character, because it is written back: clean it before it is shown or stored.
+    """
+
+    id: int
+    status: str
+    resolution: str
+    is_open: bool
+    assignee: str
+    whiteboard: str
+    flags: tuple[Flag, ...]
+    depends_on: tuple[int, ...]
+    blocks: tuple[int, ...]
+    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +217,47 @@ def bug(raw) -> Bug:
         changed_at=moment(raw.get("last_change_time"), "last_change_time"),
         original_sha256=hashlib.sha256(json.dumps(words).encode()).hexdigest(),
     )
+
+
+def bug_state(raw) -> BugState:
+    """Return the state of a raw answer asked with STATE_FIELDS. Raises Malformed: what was not said is not guessed."""
+    if not isinstance(raw, dict):
+        raise Malformed("a bug is no object")
+    if not isinstance(raw.get("is_open"), bool):
+        raise Malformed("is_open is missing")
+    if not isinstance(raw.get("flags"), list):
+        raise Malformed("flags is missing")
+    if not isinstance(raw.get("whiteboard", ""), str):  # a server may have whiteboards switched off
+        raise Malformed("whiteboard is no text")
+    return BugState(
+        id=number(raw.get("id"), "id"),
+        status=clean_line(_required(raw, "status"), 64),
+        resolution=clean_line(_string(raw, "resolution"), 64),
+        is_open=raw["is_open"],
+        assignee=_login(_string(raw, "assigned_to")),
+        whiteboard=raw.get("whiteboard", ""),
+        flags=tuple(_flag(entry) for entry in raw["flags"]),
+        depends_on=_numbers(raw, "depends_on"),
+        blocks=_numbers(raw, "blocks"),
+        changed_at=moment(raw.get("last_change_time"), "last_change_time"),
+    )
+
+
+def _numbers(raw: dict, field: str) -> tuple[int, ...]:
+    values = raw.get(field)
+    if not isinstance(values, list):
+        raise Malformed(f"{field} is missing")
+    return tuple(number(value, field) for value in values)
+
+
+def comment_text(raw, place: int) -> tuple[int, str]:
+    """Return the number of a comment within its bug (the description is 0) and its words, to look for a mark in."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("text"), str):
+        raise Malformed("a comment has no text")
+    count = raw.get("count", place)
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise Malformed("a comment's count is no number")
+    return count, raw["text"]
 
 
 def comment(raw) -> Comment | None:

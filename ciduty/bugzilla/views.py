@@ -8,16 +8,11 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from ciduty import clock
+from ciduty import bell, clock
 from ciduty.bugzilla import breaker, mirror, poll, tasks
 from ciduty.bugzilla.models import Bug, Visibility
 
 log = structlog.get_logger(__name__)
-
-
-def ring() -> None:
-    """Wake a worker; should the broker be down, the tick finds the row within a minute."""
-    tasks.poll_if_due.apply_async(retry=False)
 
 
 def _back(request):
@@ -36,7 +31,7 @@ def sync_now(request):
         return _back(request)
     with transaction.atomic():
         poll.want_sync()
-        transaction.on_commit(lambda: ring(), robust=True)
+        bell.ring_after_commit(tasks.poll_if_due.name, "sync")
     messages.success(request, "Asked Bugzilla for news; this page shows them as soon as they are read.")
     return _back(request)
 
@@ -69,7 +64,7 @@ def release_words(request, bug_id):
     with transaction.atomic():
         mirror.release(bug)
         poll.want_sync()
-        transaction.on_commit(lambda: ring(), robust=True)
+        bell.ring_after_commit(tasks.poll_if_due.name, "sync")
     log.info("A bug's words were released.", bug=bug_id, by=request.user.pk)
     messages.success(request, f"Bug {bug_id} is released; its words come back with the next poll.")
     return _back(request)

@@ -38,6 +38,8 @@ class Command(BaseCommand):
             raise CommandError(
                 f"The database does not serve ({_first_line(problem)}). If it is new: manage.py migrate"
             ) from None
+        finally:
+            logging.disable(logging.NOTSET)
         if cycle is None:
             raise CommandError(f"Another process has been polling for {WAIT_FOR_ANOTHER} s; nothing was done here.")
         if cycle.outcome == CycleOutcome.FAILED:

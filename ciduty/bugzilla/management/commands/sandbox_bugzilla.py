@@ -2,10 +2,12 @@
 
 import signal
 import threading
+from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
 from ciduty.bugzilla.sandbox import Sandbox, World
+from ciduty.bugzilla.sandbox.moments import ahead_by
 from ciduty.bugzilla.sandbox.seed import seed
 
 
@@ -24,6 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8500, help="port to listen on (default 8500)")
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
         parser.add_argument("--database", default=":memory:", help="SQLite file to keep its world in (default: none)")
+        parser.add_argument("--clock", type=Path, help="file with the seconds that its clock is ahead (default: none)")
         parser.add_argument(
             "--version", dest="bugzilla_version", default="5.3.3+", help='be this Bugzilla: "5.3.3+", "5.2+"'
         )
@@ -34,6 +37,8 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         world = World(options["database"])
+        if options["clock"]:
+            world.set_clock(ahead_by(options["clock"]))
         if world.is_empty():
             seed(world)
         sandbox = Sandbox(world, options["host"], options["port"], options["bugzilla_version"])

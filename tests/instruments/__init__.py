@@ -1,0 +1,1 @@
+"""Servers and processes that break on purpose; tests and the benchmark may import them."""
