@@ -9,9 +9,17 @@ class LoanersConfig(AppConfig):
     name = "loaners"
 
     def ready(self):
-        """Follow the mirror: called after every poll."""
+        """Follow the mirror, and say what bugs are changed for."""
+        from ciduty import works
         from ciduty.bugzilla import poll
-        from loaners import sync
+        from ciduty.outbox import rows
+        from loaners import agreeing, asking, sync, tasks, workflow
 
         if sync.follow not in poll.followers:
             poll.followers.append(sync.follow)
+        workflow.register()
+        agreeing.register()
+        works.register(works.Work("reminders", tasks.remind_with_the_tick))
+        asking.register()
+        rows.link("loaner", lambda bug_id: f"/loaners/{bug_id}/")
+        rows.link("machine", lambda machine_id: f"/machines/{machine_id}/")

@@ -11,6 +11,7 @@ from typing import Protocol
 from django.db.models import TextChoices
 
 from ciduty import working_time
+from ciduty.states import Moves
 from ciduty.working_time import Calendar, Interval
 
 #: "expect a response in less than one working day" (seed 000, Loaning instances). One full span of the desk's hours.
@@ -30,6 +31,104 @@ class Standing(TextChoices):
     PAUSED = "paused", "Paused"
     ANSWERED = "answered", "Answered"
     CLOSED = "closed", "Closed"
+
+
+class RequestState(TextChoices):
+    """Where a request is in its life. *Due soon* and *overdue* are derived, never stored."""
+
+    REQUESTED = "requested", "Requested"
+    NEEDS_INFO = "needs info", "Needs info"
+    APPROVED = "approved", "Approved"
+    PREPARING = "preparing", "Preparing"
+    ACTIVE = "active", "Active"
+    RETURN_REQUESTED = "return requested", "Return requested"
+    RECLAIMING = "reclaiming", "Reclaiming"
+    RETURNED = "returned", "Returned"
+    DECLINED = "declined", "Declined"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+#: Nobody has got a machine yet.
+ASKED = frozenset({RequestState.REQUESTED, RequestState.NEEDS_INFO, RequestState.APPROVED})
+#: A machine is taken from the pool, whatever Bugzilla says of the bug.
+HAS_MACHINE = frozenset(
+    {RequestState.PREPARING, RequestState.ACTIVE, RequestState.RETURN_REQUESTED, RequestState.RECLAIMING}
+)
+#: The developer has it.
+OUT = frozenset({RequestState.ACTIVE, RequestState.RETURN_REQUESTED})
+OVER = frozenset({RequestState.RETURNED, RequestState.DECLINED, RequestState.CANCELLED})
+
+MOVES = Moves(
+    {
+        "ask for information": ([RequestState.REQUESTED, RequestState.APPROVED], RequestState.NEEDS_INFO),
+        "hear back": ([RequestState.NEEDS_INFO], RequestState.REQUESTED),
+        "approve": ([RequestState.REQUESTED, RequestState.NEEDS_INFO], RequestState.APPROVED),
+        "decline": (ASKED, RequestState.DECLINED),
+        "cancel": (ASKED, RequestState.CANCELLED),
+        "prepare": ([RequestState.APPROVED], RequestState.PREPARING),
+        "hand over": ([RequestState.PREPARING], RequestState.ACTIVE),
+        "extend": (OUT, RequestState.ACTIVE),
+        "give back": ([RequestState.ACTIVE], RequestState.RETURN_REQUESTED),
+        "reclaim": (HAS_MACHINE - {RequestState.RECLAIMING}, RequestState.RECLAIMING),
+        "finish": ([RequestState.RECLAIMING], RequestState.RETURNED),
+        # what Bugzilla says of a request that has no machine
+        "settled in Bugzilla": (ASKED, RequestState.RETURNED),
+        "closed in Bugzilla": (ASKED, RequestState.CANCELLED),
+        "reopened in Bugzilla": (OVER, RequestState.REQUESTED),
+    }
+)
+
+
+class MachineState(TextChoices):
+    """Where a machine of the pool is."""
+
+    AVAILABLE = "available", "Available"
+    RESERVED = "reserved", "Reserved"
+    ON_LOAN = "on loan", "On loan"
+    RE_IMAGING = "re-imaging", "Re-imaging"
+    BROKEN = "broken", "Broken"
+    RETIRED = "retired", "Retired"
+
+
+MACHINE_MOVES = Moves(
+    {
+        "reserve": ([MachineState.AVAILABLE], MachineState.RESERVED),
+        "lend": ([MachineState.RESERVED], MachineState.ON_LOAN),
+        "take back": ([MachineState.RESERVED, MachineState.ON_LOAN], MachineState.RE_IMAGING),
+        "return to the pool": (
+            [MachineState.RE_IMAGING, MachineState.RESERVED, MachineState.BROKEN],
+            MachineState.AVAILABLE,
+        ),
+        "mark broken": ([MachineState.AVAILABLE, MachineState.RE_IMAGING], MachineState.BROKEN),
+        "retire": ([MachineState.AVAILABLE, MachineState.BROKEN], MachineState.RETIRED),
+        "bring back": ([MachineState.RETIRED], MachineState.AVAILABLE),
+    }
+)
+
+#: "Reminders at T-3 days, T, T+3, then weekly": days after the loan was due, negative before.
+REMINDERS = (-3, 0, 3)
+THEN_EVERY = timedelta(days=7)
+#: After so many unanswered ones the manager is told.
+TELL_MANAGER_AFTER = 2
+DUE_SOON_DAYS = timedelta(days=3)
+
+
+def reminder_at(calendar: Calendar, due_at: datetime, number: int) -> datetime:
+    """Return when the reminder of a number (0, 1, 2 ...) is due, in UTC: at the hour of the desk's own clock.
+
+    A change of summer time in between moves no reminder by an hour for who reads it.
+    """
+    after = timedelta(days=REMINDERS[min(number, len(REMINDERS) - 1)])
+    after += THEN_EVERY * max(0, number - len(REMINDERS) + 1)
+    return (due_at.astimezone(calendar.tzinfo) + after).astimezone(UTC)
+
+
+def reminders_due(calendar: Calendar, due_at: datetime, at: datetime) -> int:
+    """Return how many reminders of a loan have come due at a moment."""
+    number = 0
+    while reminder_at(calendar, due_at, number) <= at:
+        number += 1
+    return number
 
 
 class Event(Protocol):

@@ -1,92 +1,66 @@
-"""The list of loaner requests and the page of one, with every counted interval."""
+"""The list of loaner requests and the page of one, as they are looked at. What is done with them: `loan_views.py`."""
 
-from django.conf import settings
 from django.core.paginator import Paginator
-from django.http import Http404
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from ciduty import access, working_time
-from ciduty.bugzilla.models import Visibility
+from ciduty import access, csv_files
 from ciduty.desk.context import moment_of
 from ciduty.desk.freshness import freshness
 from ciduty.people.models import logins_of
-from loaners import rules
-from loaners.models import LoanerRequest
+from loaners import loan_page, queue
+from loaners.models import MachineClass
+from loaners.queue import Chosen
 from loaners.rows import rows_for
+from loaners.rules import RequestState
 
 PAGE = 50
-MOST_BUG = 2**31 - 1
-SHOWN = {
-    "waiting": "Waiting",
-    "answered": "Answered",
-    "closed": "Closed",
-    "all": "All",
-}
-
-
-def visible_requests(person):
-    """Return the requests this person may know of: all of them, or their own."""
-    requests = LoanerRequest.objects.select_related("bug", "bug__text")
-    if access.may_see_every_loaner_request(person):
-        return requests
-    return requests.of_logins(logins_of(person)).filter(bug__visibility=Visibility.PUBLIC)
+MOST_IN_A_FILE = 10_000
 
 
 @require_safe
 def loaner_requests(request):
-    """List the requests; for a developer their own, with their clock."""
+    """List the requests of one tab that are looked for; for a developer their own. `format=csv`: all of them."""
     at = moment_of(request)
-    shown = request.GET.get("show") if request.GET.get("show") in SHOWN else "waiting"
-    everything = visible_requests(request.user)
-    chosen = {
-        "waiting": everything.unanswered().most_urgent_first(),
-        "answered": everything.filter(closed_at=None).exclude(answered_at=None).order_by("-answered_at"),
-        "closed": everything.exclude(closed_at=None).order_by("-closed_at"),
-        "all": everything.order_by("-opened_at"),
-    }[shown]
-    page = Paginator(chosen, PAGE).get_page(request.GET.get("page"))
+    everybodys = access.may_see_every_loaner_request(request.user)
+    tabs = queue.tabs_of_ciduty(at) if everybodys else queue.tabs_of_requester()
+    first = next(iter(tabs))
+    shown = request.GET.get("show") if request.GET.get("show") in tabs else first
+    chosen = Chosen.of(request.GET)
+    looked_for = chosen.among(queue.visible(request.user), request.user, at)
+    found = looked_for.filter(tabs[shown].which).order_by(*tabs[shown].order)
+    if request.GET.get("format") == "csv":
+        rows = queue.listed(rows_for(request.user, found[:MOST_IN_A_FILE], at))
+        return csv_files.download("loaner-requests.csv", queue.CSV_HEADER, queue.csv_rows(rows))
+    counts = queue.counts(looked_for, tabs)
+    page = Paginator(found, PAGE)
+    page.count = counts[shown]
+    page = page.get_page(request.GET.get("page"))
+    asked = request.GET.copy()
+    for name in ("page", "show", "format"):
+        asked.pop(name, None)
     context = {
         "page": page,
-        "rows": rows_for(request.user, page, at),
+        "rows": queue.listed(rows_for(request.user, page, at)),
         "shown": shown,
-        "choices": SHOWN,
+        "choices": [(name, tab.label, counts[name]) for name, tab in tabs.items()],
+        "chosen": chosen,
+        "asked": asked.urlencode(),
+        "classes": MachineClass.objects.values_list("name", flat=True),
+        "states": [*RequestState.choices, (queue.DUE_SOON, "Due soon"), (queue.OVERDUE, "Overdue")],
         "freshness": freshness(at),
-        "own_only": not access.may_see_every_loaner_request(request.user),
-        "logins": sorted(logins_of(request.user)),
+        "own_only": not everybodys,
+        "logins": [] if everybodys else sorted(logins_of(request.user)),
     }
     return render(request, "loaners/_list.html" if request.htmx else "loaners/list.html", context)
 
 
 @require_safe
 def loaner_request(request, bug_id):
-    """Show one request: how it stands, and every interval that its clock counted."""
-    if bug_id > MOST_BUG:
-        raise Http404
-    row = get_object_or_404(visible_requests(request.user), pk=bug_id)
-    at = moment_of(request)
-    [shown] = rows_for(request.user, [row], at)
-    events = list(row.bug.events.all())
-    calendar = settings.CIDUTY_CALENDAR
-    ended = row.answered_at or row.closed_at or at
-    pauses = [pause for pause in rules.pauses(events, until=at) if pause.start < ended]
-    counted = working_time.working_intervals(calendar, row.opened_at, ended, pauses)
-    context = {
-        "row": row,
-        "shown": shown,
-        "standing": shown.standing,
-        "ended": ended,
-        "intervals": counted[-60:],
-        "intervals_left_out": max(0, len(counted) - 60),
-        "counted": working_time.working_time(calendar, row.opened_at, ended, pauses),
-        "promise": calendar.working_day * rules.WORKING_DAYS_TO_ANSWER,
-        "pauses": pauses,
-        "events": events,
-        "calendar": calendar,
-        "freshness": freshness(at),
-        "may_hold_back": access.may_release_words(request.user) and shown.readable,
-        "may_release": access.may_release_words(request.user)
-        and row.bug.held_back
-        and row.bug.offered != Visibility.RESTRICTED,
-    }
-    return render(request, "loaners/_detail.html" if request.htmx else "loaners/detail.html", context)
+    """Show one request: how it stands, what can be done now, every interval that its clock counted."""
+    row = loan_page.visible_or_404(request.user, bug_id)
+    if request.htmx:
+        context = loan_page.parts(request, row)
+        context["changed"] = "seen" in request.GET and request.GET["seen"] != context["seen"]
+        return render(request, "loaners/_parts.html", context | {"polled": True})
+    return render(request, "loaners/detail.html", loan_page.whole(request, row))
