@@ -1,4 +1,4 @@
-"""`make bench`: the first mirror, an idle poll and the desk, each beside its floor.
+"""`make bench`: the first mirror, an idle poll, the desk and the outbox, each beside its floor.
 
 Quick in under three minutes; FULL=1 takes 20,000 bugs instead of 4,000.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from bench import stage
+from bench import loans, outbox, stage
 
 FULL = os.environ.get("FULL", "") not in {"", "0"}
 BUGS = 20_000 if FULL else 4_000
@@ -24,9 +24,10 @@ def main() -> int:
     with stage.own_database() as folder:
         path = Path(folder) / "sandbox.sqlite3"
         stage.fill(path, BUGS)
-        with stage.sandbox(path, _free_port()) as address:
-            _configure(address)
+        with stage.sandbox(path, _free_port()) as address, stage.sink(_free_port(), folder) as mail_server:
+            _configure(address, mail_server)
             rows = [*_first_mirror(address), *_mirror_at_a_real_pace(address), *_idle_poll(), *_desk()]
+            rows += [*loans.measure(), *outbox.measure()]
     width = max(len(row[0]) for row in rows)
     for what, figure, beside in rows:
         print(f"{what:<{width}}  {figure:>12}  {beside}")
@@ -44,11 +45,12 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _configure(address: str) -> None:
+def _configure(address: str, mail_server: str) -> None:
     from ciduty.bugzilla.sandbox import seed
 
     os.environ |= {
         "BUGZILLA_URL": address,
+        "EMAIL_URL": mail_server,
         "BUGZILLA_API_KEY": seed.BOT_KEY,
         "CIDUTY_STAFF_GROUPS": "moco-specific",
         "DJANGO_SETTINGS_MODULE": "ciduty.settings",

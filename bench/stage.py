@@ -1,6 +1,7 @@
 """What the benchmark stands on: a database of its own, a sandbox Bugzilla as a process, a worker as a process."""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -84,6 +85,19 @@ def sandbox(path, port: int):
     try:
         wait_until(lambda: requests.get(f"{address}/rest/version", timeout=1).ok, "the sandbox")
         yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def sink(port: int, folder: str):
+    """Run the mail sink as a process of its own and yield its EMAIL_URL."""
+    command = [sys.executable, "manage.py", "smtp_sink", "--port", str(port), "--folder", str(Path(folder) / "mail")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: socket.create_connection(("127.0.0.1", port), 1).close() is None, "the mail sink")
+        yield f"smtp://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(10)

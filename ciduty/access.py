@@ -20,9 +20,17 @@ RIGHTS = {
     "see own things": SIGNED_IN,
     "see the desk": CIDUTY_ROLES,
     "see every loaner request": CIDUTY_ROLES | {Role.MANAGER},
+    "answer loaner requests": CIDUTY_ROLES,
+    "ask for a loaner": SIGNED_IN,
+    "steer own loans": SIGNED_IN,
+    "lend machines": CIDUTY_ROLES,
+    "see machines": CIDUTY_ROLES | {Role.MANAGER},
+    "change machines": CIDUTY_ROLES,
     "read staff words": CIDUTY_ROLES,
     "ask for a sync": CIDUTY_ROLES,
     "release words": CIDUTY_ROLES,
+    "see the outbox": CIDUTY_ROLES,
+    "steer the outbox": CIDUTY_ROLES,
     "manage people": frozenset({Role.LEAD}),
 }
 
@@ -31,15 +39,63 @@ PAGES = {
     "sign_in": "see public pages",
     "sign_out": "see public pages",
     "demo_sign_in": "see public pages",
+    "demo_mails": "see own things",
+    "demo_mail": "see own things",
+    "demo_clock": "see own things",
     "livez": "see public pages",
     "readyz": "see public pages",
     "healthz": "see public pages",
     "styleguide": "see own things",
     "loaner_requests": "see own things",
     "loaner_request": "see own things",
+    "answer_loaner_request": "answer loaner requests",
+    "approve_loan": "lend machines",
+    "ask_about_loan": "lend machines",
+    "answer_question": "steer own loans",
+    "decline_loan": "lend machines",
+    "cancel_loan": "steer own loans",
+    "prepare_loan": "lend machines",
+    "hand_over_loan": "lend machines",
+    "extend_loan": "steer own loans",
+    "give_back_loan": "steer own loans",
+    "reclaim_loan": "lend machines",
+    "finish_loan": "lend machines",
+    "do_loan_step": "lend machines",
+    "check_loan_step": "lend machines",
+    "undo_loan_step": "lend machines",
+    "grant_access": "lend machines",
+    "revoke_access": "lend machines",
+    "reopen_loan_bug": "lend machines",
+    "resolve_loan_bug": "lend machines",
+    "loans_of_person": "see own things",
+    "request_loaner": "ask for a loaner",
+    "loaner_application": "see own things",
+    "machines": "see machines",
+    "machine": "see machines",
+    "add_machine": "change machines",
+    "edit_machine": "change machines",
+    "import_machines": "change machines",
+    "confirm_machine_import": "change machines",
+    "machine_mark_broken": "change machines",
+    "machine_return": "change machines",
+    "machine_retire": "change machines",
+    "machine_bring_back": "change machines",
     "sync_now": "ask for a sync",
     "hold_back_words": "release words",
     "release_words": "release words",
+    "outbox": "see the outbox",
+    "outbox_mail": "see the outbox",
+    "outbox_bug": "see the outbox",
+    "outbox_mail_try_again": "steer the outbox",
+    "outbox_mail_hold": "steer the outbox",
+    "outbox_mail_cancel": "steer the outbox",
+    "outbox_mail_done": "steer the outbox",
+    "outbox_bug_try_again": "steer the outbox",
+    "outbox_bug_hold": "steer the outbox",
+    "outbox_bug_cancel": "steer the outbox",
+    "outbox_bug_done": "steer the outbox",
+    "outbox_check": "steer the outbox",
+    "outbox_try_all_again": "steer the outbox",
     "people": "manage people",
     "person": "manage people",
     "add_person": "manage people",
@@ -66,6 +122,26 @@ def may_see_every_loaner_request(person) -> bool:
     return may(person, "see every loaner request")
 
 
+def may_answer_loaner_requests(person) -> bool:
+    """Answer whether the person answers loaner requests in CiDuty's name."""
+    return may(person, "answer loaner requests")
+
+
+def may_lend_machines(person) -> bool:
+    """Answer whether the person decides about loans, prepares machines and takes them back."""
+    return may(person, "lend machines")
+
+
+def may_see_machines(person) -> bool:
+    """Answer whether the person sees the pool of machines, and who has which."""
+    return may(person, "see machines")
+
+
+def may_change_machines(person) -> bool:
+    """Answer whether the person adds, changes and moves machines."""
+    return may(person, "change machines")
+
+
 def may_read_staff_words(person) -> bool:
     """Answer whether the person reads bugs that only staff groups may see (design.md, decision 3)."""
     return may(person, "read staff words")
@@ -79,6 +155,16 @@ def may_ask_for_sync(person) -> bool:
 def may_release_words(person) -> bool:
     """Answer whether the person may hold back the words of a bug, and show them again (safety.md F14)."""
     return may(person, "release words")
+
+
+def may_see_outbox(person) -> bool:
+    """Answer whether the person sees what is said to the outside, and to whom."""
+    return may(person, "see the outbox")
+
+
+def may_steer_outbox(person) -> bool:
+    """Answer whether the person tries again, holds, cancels, or says that something was done by hand."""
+    return may(person, "steer the outbox")
 
 
 def may_manage_people(person) -> bool:

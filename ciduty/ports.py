@@ -3,6 +3,9 @@
 import errno
 import socket
 
+#: Where the search for free ports begins; the tests move it, so that two runs side by side do not meet.
+FIRST = 8010
+
 
 def why_not_listen(host: str, port: int) -> str:
     """Return why nobody can listen there ("is taken"), or nothing.
@@ -37,7 +40,7 @@ def localhost_is_here() -> bool:
 
 def three_free() -> int:
     """Return a port that is free together with the two after it: the pages, the sandbox Bugzilla, the mail sink."""
-    for port in range(8010, 65500, 10):
+    for port in range(FIRST, 65500, 10):
         if not any(why_not_listen("127.0.0.1", port + offset) for offset in range(3)):
             return port
-    return 8010
+    return FIRST

@@ -7,7 +7,9 @@ urlpatterns = [
     path("", include("ciduty.desk.urls")),
     path("", include("ciduty.people.urls")),
     path("", include("ciduty.bugzilla.urls")),
+    path("outbox/", include("ciduty.outbox.urls")),
     path("loaners/", include("loaners.urls")),
+    path("machines/", include("loaners.machine_urls")),
 ]
 
 if settings.DEMO:

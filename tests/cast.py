@@ -1,22 +1,28 @@
 """The cast and the stage of every test: people by role, their browsers, and a Bugzilla to play with. Tests nothing."""
 
 import importlib
-from datetime import UTC, datetime
+import threading
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import factory
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 from django.urls import URLPattern, clear_url_caches, get_resolver, reverse
 
 import ciduty.urls
+from ciduty import clock
 from ciduty.bugzilla import poll
 from ciduty.bugzilla.models import Bug, BugText, Visibility
 from ciduty.bugzilla.sandbox import Sandbox, World, seed
+from ciduty.outbox.models import BugUpdate, Mail
+from ciduty.outbox.rules import State
 from ciduty.people.models import BugzillaLogin, Person
 from ciduty.people.roles import Role
-from loaners.models import LoanerRequest
+from loaners import checklists, lending
+from loaners.models import Application, ListKind, LoanerRequest, Machine, MachineClass
+from loaners.rules import OUT, MachineState, RequestState
 
 #: A working day of the desk: Tuesday 3 March 2026, 11:00 in Bucharest.
 A_MORNING = datetime(2026, 3, 3, 9, tzinfo=UTC)
@@ -85,9 +91,141 @@ class LoanerRequestFactory(factory.django.DjangoModelFactory):
     opened_at = answer_by = A_MORNING
 
 
+class MachineClassFactory(factory.django.DjangoModelFactory):
+    """A class of machines that are lent; one that ships already is taken as it is."""
+
+    class Meta:
+        model = MachineClass
+        django_get_or_create = ["name"]
+
+    name = "t-w1064-ms"
+    label = "Windows 10 on hardware"
+    needs_group_switch = True
+
+
+class ApplicationFactory(factory.django.DjangoModelFactory):
+    """What somebody asked for on our page; nobody files its bug."""
+
+    class Meta:
+        model = Application
+
+    person = factory.SubFactory(PersonFactory)
+    key = factory.Sequence(lambda number: f"form {number}")
+    machine_class = factory.SubFactory(MachineClassFactory)
+    debugging_bug = 1399999
+    why = "It fails on hardware only."
+    until = factory.LazyAttribute(lambda application: application.asked_at.date() + timedelta(days=14))
+    access = "RDP"
+    time_zone = "Europe/Bucharest"
+    asked_at = A_MORNING
+
+
+class DeliveryFactory(factory.django.DjangoModelFactory):
+    """What mails and bug updates have in common: just written, and due unless another state is given."""
+
+    class Meta:
+        abstract = True
+
+    key = factory.Sequence(lambda number: f"effect {number}")
+    purpose = "outbox: check"
+    about = "loaner 1400123"
+    created_at = factory.LazyFunction(clock.now)
+    due_since = next_try_at = factory.SelfAttribute("created_at")
+    accepted_at = factory.LazyAttribute(lambda row: row.created_at if row.state == State.ACCEPTED else None)
+    state = State.DUE
+
+
+class MailFactory(DeliveryFactory):
+    """A mail to the developer, as it would go over the wire."""
+
+    class Meta:
+        model = Mail
+
+    recipient = "developer@example.com"
+    subject = "Your loaner"
+    message = factory.LazyAttribute(
+        lambda mail: f"To: {mail.recipient}\r\nSubject: {mail.subject}\r\n\r\nIt is ready.\r\n".encode()
+    )
+    sha256 = "not looked at"
+    message_id = factory.Sequence(lambda number: f"<{number}@ciduty.example.com>")
+
+
+class BugUpdateFactory(DeliveryFactory):
+    """A comment on a bug."""
+
+    class Meta:
+        model = BugUpdate
+
+    op = factory.Sequence(lambda number: f"{number:08x}")
+    bug_id = 1400123
+    wants = factory.LazyFunction(lambda: {"comment": "Yours is ready."})
+
+
+class MachineFactory(factory.django.DjangoModelFactory):
+    """A free machine of the pool, which CI uses too."""
+
+    class Meta:
+        model = Machine
+
+    machine_class = factory.SubFactory(MachineClassFactory)
+    host = factory.Sequence(lambda number: f"t-w1064-ms-{number:03d}")
+    changed_at = A_MORNING
+
+
+#: What a new bug wants.
+NEW_BUG = {"new": {**LOAN, "summary": "A new machine", "description": "It is needed."}}
+
+
 def request_with_words(**words):
     """Return a developer's unanswered request; `bug__...` goes to its bug, the rest to its words."""
     return LoanerRequestFactory(bug=BugTextFactory(**words).bug)
+
+
+def at_once(acts):
+    """Do things in as many threads at the same moment, and return what they returned. Wants a transactional test."""
+    barrier, returned = threading.Barrier(len(acts)), []
+
+    def run(act):
+        try:
+            barrier.wait(timeout=10)
+            returned.append(act())
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return returned
+
+
+#: Where the machine of a request is, by the request's own state.
+MACHINE_WHILE = {
+    RequestState.PREPARING: MachineState.RESERVED,
+    RequestState.ACTIVE: MachineState.ON_LOAN,
+    RequestState.RETURN_REQUESTED: MachineState.ON_LOAN,
+    RequestState.RECLAIMING: MachineState.RE_IMAGING,
+}
+
+
+def request_in(state, *, machine=None, **fields):
+    """Return the developer's request in a state, with the machine and the dates that go with it; `machine`: its fields.
+
+    The steps that its next verb waits for are done, with proof, and looked at a second time.
+    """
+    if state in MACHINE_WHILE:
+        fields["machine"] = MachineFactory(state=MACHINE_WHILE[state], **(machine or {}))
+    if state in OUT or state == RequestState.RECLAIMING:
+        at = clock.now()
+        fields = {"handed_over_at": at, "due_at": lending.due_at_end_of(at.date() + timedelta(days=14))} | fields
+    request = LoanerRequestFactory(bug=BugTextFactory().bug, state=state, **fields)
+    kind = {RequestState.PREPARING: ListKind.PREPARE, RequestState.RECLAIMING: ListKind.RECLAIM}.get(state)
+    if kind:
+        checklists.begin(request, kind)
+        request.steps.update(done_at=A_MORNING, evidence="seen")
+        request.steps.filter(second_look=True).update(checked_at=A_MORNING)
+    return request
 
 
 def every_row(leave_out=()):

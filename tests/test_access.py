@@ -9,7 +9,18 @@ from django.urls import reverse
 from ciduty import access
 from ciduty.bugzilla.models import Visibility
 from ciduty.people.roles import Role
-from tests.cast import browser_of, every_row, names_of_the_site, request_with_words
+from loaners.models import Grant, Step
+from tests.cast import (
+    A_MORNING,
+    ApplicationFactory,
+    BugUpdateFactory,
+    MachineFactory,
+    MailFactory,
+    browser_of,
+    every_row,
+    names_of_the_site,
+    request_with_words,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -35,9 +46,60 @@ TABLE = {
     "release_words": ("/bugs/{bug}/release/", "sfffmm", "sfff>>"),
     "loaner_requests": ("/loaners/", "s.....", "smmmmm"),
     "loaner_request": ("/loaners/{bug}/", "s.n...", "smmmmm"),
+    "request_loaner": ("/loaners/request/", "s.....", "seeeee"),
+    "loaner_application": ("/loaners/request/{row}/", "s.nn..", "smmmmm"),
+    "machines": ("/machines/", "sff...", "sffmmm"),
+    "machine": ("/machines/{row}/", "sff...", "sffmmm"),
+    "add_machine": ("/machines/add/", "sfff..", "sfffee"),
+    "edit_machine": ("/machines/{row}/edit/", "sfff..", "sfffee"),
+    "import_machines": ("/machines/import/", "sfff..", "sfffee"),
+    "confirm_machine_import": ("/machines/import/confirm/", "sfffmm", "sfff>>"),
+    "machine_mark_broken": ("/machines/{row}/mark-broken/", "sfffmm", "sfffee"),
+    "machine_return": ("/machines/{row}/return/", "sfffmm", "sfff>>"),
+    "machine_retire": ("/machines/{row}/retire/", "sfffmm", "sfff>>"),
+    "machine_bring_back": ("/machines/{row}/bring-back/", "sfffmm", "sfff>>"),
+    "outbox": ("/outbox/", "sfff..", "sfffmm"),
+    "outbox_check": ("/outbox/check/", "sfffmm", "sfff>>"),
+    "outbox_try_all_again": ("/outbox/try-all-again/", "sfffmm", "sfff>>"),
+    "outbox_mail": ("/outbox/mail/{row}/", "sfff..", "sfffmm"),
+    "outbox_mail_try_again": ("/outbox/mail/{row}/try-again/", "sfffmm", "sfff>>"),
+    "outbox_mail_hold": ("/outbox/mail/{row}/hold/", "sfffmm", "sfff>>"),
+    "outbox_mail_cancel": ("/outbox/mail/{row}/cancel/", "sfffmm", "sfff>>"),
+    "outbox_mail_done": ("/outbox/mail/{row}/done/", "sfffmm", "sfff>>"),
+    "outbox_bug": ("/outbox/bug/{row}/", "sfff..", "sfffmm"),
+    "outbox_bug_try_again": ("/outbox/bug/{row}/try-again/", "sfffmm", "sfff>>"),
+    "outbox_bug_hold": ("/outbox/bug/{row}/hold/", "sfffmm", "sfff>>"),
+    "outbox_bug_cancel": ("/outbox/bug/{row}/cancel/", "sfffmm", "sfff>>"),
+    "outbox_bug_done": ("/outbox/bug/{row}/done/", "sfffmm", "sfff>>"),
+    "answer_loaner_request": ("/loaners/{bug}/answer/", "sfffmm", "sfffee"),
+    "approve_loan": ("/loaners/{bug}/approve/", "sfffmm", "sfffee"),
+    "ask_about_loan": ("/loaners/{bug}/ask/", "sfffmm", "sfffee"),
+    "decline_loan": ("/loaners/{bug}/decline/", "sfffmm", "sfffee"),
+    "answer_question": ("/loaners/{bug}/hear-back/", "smmmmm", "s>nfff"),
+    "cancel_loan": ("/loaners/{bug}/cancel/", "smmmmm", "senfee"),
+    "prepare_loan": ("/loaners/{bug}/prepare/", "sfffmm", "sfff>>"),
+    "hand_over_loan": ("/loaners/{bug}/hand-over/", "sfffmm", "sfff>>"),
+    "extend_loan": ("/loaners/{bug}/extend/", "smmmmm", "s>nf>>"),
+    "give_back_loan": ("/loaners/{bug}/give-back/", "smmmmm", "s>nf>>"),
+    "reclaim_loan": ("/loaners/{bug}/reclaim/", "sfffmm", "sfff>>"),
+    "finish_loan": ("/loaners/{bug}/finish/", "sfffmm", "sfff>>"),
+    "do_loan_step": ("/loaners/{bug}/steps/{row}/done/", "sfffmm", "sfff>>"),
+    "check_loan_step": ("/loaners/{bug}/steps/{row}/check/", "sfffmm", "sfff>>"),
+    "undo_loan_step": ("/loaners/{bug}/steps/{row}/undo/", "sfffmm", "sfff>>"),
+    "grant_access": ("/loaners/{bug}/grant/", "sfffmm", "sfff>>"),
+    "revoke_access": ("/loaners/{bug}/grants/{row}/revoke/", "sfffmm", "sfffee"),
+    "reopen_loan_bug": ("/loaners/{bug}/reopen-bug/", "sfffmm", "sfff>>"),
+    "resolve_loan_bug": ("/loaners/{bug}/resolve-bug/", "sfffmm", "sfff>>"),
+    "loans_of_person": ("/loaners/person/{somebody}/", "sn....", "smmmmm"),
     "demo_sign_in": ("/demo/sign-in/", "mmmmmm", "nnnnnn"),
+    "demo_mails": ("/demo/mail/", "s.....", "smmmmm"),
+    "demo_mail": ("/demo/mail/{mail}/", "snnnnn", "smmmmm"),
+    "demo_clock": ("/demo/clock/", "smmmmm", "snnnnn"),
 }
-ONLY_IN_THE_DEMO = {"demo_sign_in"}
+ONLY_IN_THE_DEMO = {"demo_sign_in", "demo_mails", "demo_mail", "demo_clock"}
+A_MAIL = "20260303T090000.000000Z-developer@example.com.eml"
+#: The number of the mail and of the bug update that stand in the outbox.
+ROW = 7
 ELSEWHERE = [
     "https://elsewhere.example.com/",
     "//elsewhere.example.com/",
@@ -54,7 +116,7 @@ ELSEWHERE = [
 
 
 def address_of(name, bug=1400123, somebody=1):
-    return TABLE[name][0].format(bug=bug, somebody=somebody)
+    return TABLE[name][0].format(bug=bug, somebody=somebody, row=ROW, mail=A_MAIL)
 
 
 def outcome(response):
@@ -66,11 +128,25 @@ def outcome(response):
 def outcomes(clients, name, method):
     bug, somebody = request_with_words().pk, clients["people"][Role.SCHEDULER].pk
     address = address_of(name, bug, somebody)
+    with_work(bug, clients["people"][Role.DUTY])
     return "".join(outcome(getattr(clients[role], method)(address)) for role in COLUMNS)
+
+
+def with_work(bug, by):
+    """Give a request a step and a grant, so that their addresses lead somewhere."""
+    Step.objects.update_or_create(
+        pk=ROW, defaults={"request_id": bug, "kind": "prepare", "position": 1, "key": "vpn", "checklist_version": 1}
+    )
+    given = {"granted_by": by, "granted_at": A_MORNING, "expires_at": A_MORNING}
+    Grant.objects.update_or_create(pk=ROW, defaults={"request_id": bug, "what": "VPN", "grantee": "x", **given})
 
 
 @pytest.fixture
 def everybody(clients, people):
+    MailFactory(pk=ROW)
+    BugUpdateFactory(pk=ROW)
+    MachineFactory(pk=ROW)
+    ApplicationFactory(pk=ROW, person=people[Role.DEVELOPER])
     return clients | {"people": people}
 
 
@@ -83,10 +159,9 @@ def test_every_address_of_the_demo_has_a_row_in_this_table(demo):
 
 
 def test_the_table_names_the_addresses_that_people_know(demo):
-    arguments = {"person": [1], "release_words": [1400123], "hold_back_words": [1400123], "loaner_request": [1400123]}
-    assert {name: reverse(name, args=arguments.get(name)) for name in TABLE} == {
-        name: address_of(name) for name in TABLE
-    }
+    values = {"bug": 1400123, "row": ROW, "somebody": 1, "mail": A_MAIL}
+    arguments = {name: [values[part] for part in re.findall(r"{(\w+)}", TABLE[name][0])] for name in TABLE}
+    assert {name: reverse(name, args=arguments[name]) for name in TABLE} == {name: address_of(name) for name in TABLE}
 
 
 @pytest.mark.parametrize("method", ["get", "head", "post"])
@@ -184,10 +259,12 @@ def test_a_hidden_request_is_answered_as_one_that_does_not_exist(clients, role, 
 
 
 @pytest.mark.parametrize("number", [0, 2**31 - 1, 2**31, 2**63, 2**64, 10**60])
-def test_a_number_that_no_bug_or_person_has_is_no_such_page(clients, number):
+def test_a_number_that_nothing_has_is_no_such_page(clients, number):
     assert clients[Role.LEAD].get(f"/loaners/{number}/").status_code == 404
     assert clients[Role.LEAD].get(f"/people/{number}/").status_code == 404
     assert clients[Role.LEAD].post(f"/bugs/{number}/release/").status_code == 404
+    assert clients[Role.LEAD].get(f"/outbox/mail/{number}/").status_code == 404
+    assert clients[Role.LEAD].post(f"/outbox/bug/{number}/cancel/").status_code == 404
 
 
 def test_a_manager_knows_of_every_request_and_reads_no_staff_words(clients):

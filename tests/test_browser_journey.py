@@ -3,108 +3,86 @@
 The whole process tree runs as `make run` starts it; nothing is faked.
 """
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from ciduty import ports
+from tests.running_demo import become, shot, until_seen, violations
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).resolve().parent.parent
-AXE = ROOT / "tests" / "vendor" / "axe.min.js"
+ANSWER = "t-w1064-ms-042 is being prepared for you."
 SUMMARY = "Loan a t-w1064-ms machine to a newcomer: crash only on hardware"
 
 
-class Demo:
-    """A running demo: where its pages and its sandbox stand."""
-
-    def __init__(self, port):
-        self.home = f"http://localhost:{port}"
-        self.sandbox = f"http://localhost:{port + 1}"
-
-
 @pytest.fixture(scope="module")
-def demo(browser, tmp_path_factory):
-    port = ports.three_free()
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("CIDUTY_", "DATABASE_", "REDIS_"))
-    }
-    environment = kept | {
-        "PORT": str(port),
-        "CIDUTY_DEMO": "1",
-        "CIDUTY_ENV_FILE": "",
-        "CIDUTY_STATE_DIR": str(tmp_path_factory.mktemp("demo")),
-    }
-    command = [sys.executable, "manage.py", "supervise"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    told = []
-    for line in process.stdout:
-        told.append(line)
-        if "Ctrl-C stops everything" in line:
-            break
-    else:
-        pytest.fail("The demo did not start:\n" + "".join(told))
-    yield Demo(port)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+def demo(running_demo):
+    return running_demo
 
 
-def become(page, demo, role):
-    page.goto(demo.home + "/sign-in/")
-    page.locator(f".demo button[value={role}]").click()
-
-
-def until_seen(page, text, seconds=40):
-    """Wait for the page's own refreshing to show a text; nothing is reloaded by hand."""
-    page.get_by_text(text).first.wait_for(timeout=seconds * 1000)
+def file_a_bug(page, demo, summary=SUMMARY):
+    """File a bug in the sandbox as the developer, and return its number."""
+    page.goto(demo.sandbox + "/enter_bug.cgi")
+    page.get_by_label("Summary").fill(summary)
+    page.get_by_label("Description").fill("Why: it never fails on try.")
+    page.locator("main button[type=submit], main button").first.click()
+    page.wait_for_url("**/show_bug.cgi?id=*")
+    return page.url.rpartition("=")[2]
 
 
 def test_a_newcomer_files_a_bug_sees_it_wait_answers_it_and_sees_the_clock_stop(demo, page):
     began = time.monotonic()
-    page.goto(demo.sandbox + "/enter_bug.cgi")
-    page.get_by_label("Summary").fill(SUMMARY)
-    page.get_by_label("Description").fill("Why: it never fails on try.")
-    page.locator("main button[type=submit], main button").first.click()
-    page.wait_for_url("**/show_bug.cgi?id=*")
-    bug_page = page.url
-    bug = bug_page.rpartition("=")[2]
-
+    bug = file_a_bug(page, demo)
     become(page, demo, "duty")
     page.locator(f"a[href='/loaners/{bug}/']").wait_for(timeout=40_000)
     row = page.locator("tr", has=page.locator(f"a[href='/loaners/{bug}/']"))
     assert "left" in row.inner_text()
-    page.screenshot(path=_shot("desk-with-the-new-request"), full_page=True)
+    page.screenshot(path=shot("desk-with-the-new-request"), full_page=True)
 
     row.get_by_text(SUMMARY).click()
     page.wait_for_url(f"**/loaners/{bug}/")
     assert "Answer by" in page.locator("main").inner_text()
+    page.get_by_role("button", name="Answer", exact=True).click()
+    page.get_by_label("Comment on the bug").fill(ANSWER)
+    page.get_by_role("button", name="Show what will be sent").click()
+    assert "Nothing was sent yet." in page.locator("#answer").inner_text()
+    page.screenshot(path=shot("answer-as-it-will-be-sent"), full_page=True)
+    page.get_by_role("button", name="Send the answer").click()
 
-    answering = page.context.new_page()
-    answering.goto(bug_page)
-    answering.locator("textarea").first.fill("t-w1064-ms-042 is being prepared for you.")
-    answering.get_by_role("button", name="comment").first.click()
-    answering.get_by_text("t-w1064-ms-042 is being prepared for you.").first.wait_for()
-    answering.close()
-
-    until_seen(page, "by a comment in Bugzilla")
-    assert "Answered" in page.locator(".facts").inner_text()
+    until_seen(page, "Demo duty from here, with a comment")
+    assert "Answered" in page.locator("#facts").inner_text()
+    page.screenshot(path=shot("answered-from-here"), full_page=True)
+    bugzilla = page.context.new_page()
+    bugzilla.goto(f"{demo.sandbox}/show_bug.cgi?id={bug}")
+    assert bugzilla.get_by_text(ANSWER).count() == 1
+    bugzilla.close()
     page.goto(demo.home + "/")
     assert page.locator(f"a[href='/loaners/{bug}/']").count() == 0
     assert time.monotonic() - began < 180
 
 
-def _shot(name):
-    folder = Path(os.environ.get("SCREENSHOTS", "") or os.environ["CIDUTY_STATE_DIR"])
-    folder.mkdir(parents=True, exist_ok=True)
-    return str(folder / f"{name}.png")
+def test_an_answer_given_in_bugzilla_itself_stops_the_clock_too(demo, page):
+    bug = file_a_bug(page, demo, "Loan a t-linux64-ms machine to a newcomer")
+    page.goto(f"{demo.sandbox}/show_bug.cgi?id={bug}")  # anew: who has just filed it would comment as the developer
+    page.locator("textarea").first.fill(ANSWER)
+    with page.expect_navigation():
+        page.get_by_role("button", name="comment").first.click()
+    become(page, demo, "duty")
+    page.goto(demo.home + "/loaners/?show=answered")
+    page.locator(f"td.summary a[href='/loaners/{bug}/']").wait_for(timeout=40_000)
+    page.locator(f"td.summary a[href='/loaners/{bug}/']").click()
+    until_seen(page, "by a comment in Bugzilla")
+
+
+def test_a_check_mail_leaves_and_the_outbox_says_when(demo, page):
+    become(page, demo, "duty")
+    page.goto(demo.home + "/outbox/")
+    page.get_by_role("button", name="check mail").click()
+    until_seen(page, "Check that mail leaves")
+    page.goto(demo.home + "/outbox/?show=left")
+    until_seen(page, "Check that mail leaves")
+    wanted = ("To: duty@example.com", "Auto-Submitted: auto-generated")
+    assert [mail for mail in demo.mails() if all(words in mail for words in wanted)]
 
 
 @pytest.mark.parametrize("role", ["public", "developer", "scheduler", "manager", "duty", "lead"])
@@ -131,13 +109,20 @@ def test_pages_are_accessible_and_fit_the_screen(demo, browser, scheme, width):
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     become(page, demo, "lead")
     detail = page.locator("td.summary a:not(.number)").first.get_attribute("href")
-    for path in ("/", detail, "/loaners/?show=all", "/people/", "/people/add/", "/styleguide/"):
+    for path in (
+        "/",
+        detail,
+        "/loaners/?show=all",
+        "/outbox/",
+        "/outbox/?show=left",
+        "/people/",
+        "/people/add/",
+        "/styleguide/",
+    ):
         page.goto(demo.home + path)
-        page.screenshot(path=_shot(f"{path.strip('/').split('/')[0] or 'desk'}-{scheme}-{width}"), full_page=True)
+        page.screenshot(path=shot(f"{path.strip('/').split('/')[0] or 'desk'}-{scheme}-{width}"), full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} is wider than the screen"
-        page.add_script_tag(path=AXE)
-        found = page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")["violations"]
-        told = [f"{path}: {v['id']}: {node['target']} {node['failureSummary']}" for v in found for node in v["nodes"]]
+        told = violations(page)
         assert not told, "\n".join(told)
     assert not problems
     context.close()

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ciduty import clock
-from ciduty.bugzilla import poll, tasks
+from ciduty import bell, clock
+from ciduty.bugzilla import poll
 from ciduty.bugzilla.models import Source
 from ciduty.bugzilla.sandbox import Fault
 from ciduty.people.roles import Role
@@ -105,12 +105,12 @@ def test_sync_now_writes_the_wish_down_and_rings(
     waiting, clients, bugzilla, django_capture_on_commit_callbacks, monkeypatch
 ):
     rung = []
-    monkeypatch.setattr(tasks.poll_if_due, "apply_async", lambda **options: rung.append(options))
+    monkeypatch.setattr(bell, "ring", lambda *task_and_queue: rung.append(task_and_queue))
     with django_capture_on_commit_callbacks(execute=True):
         answer = clients[Role.DUTY].post("/sync/", {"next": "/"}, follow=True)
     assert "Asked Bugzilla for news" in answer.content.decode()
     assert "Syncing" in answer.content.decode()
-    assert rung == [{"retry": False}]
+    assert rung == [("ciduty.bugzilla.tasks.poll_if_due", "sync")]
     assert poll.poll_if_due().outcome == "done"
     assert "Sync now" in clients[Role.DUTY].get("/").content.decode()
 
@@ -118,10 +118,10 @@ def test_sync_now_writes_the_wish_down_and_rings(
 def test_sync_now_is_written_down_even_when_the_broker_is_dead(
     waiting, clients, django_capture_on_commit_callbacks, monkeypatch
 ):
-    def dead(**options):
+    def dead(task, queue):
         raise ConnectionError("no broker")
 
-    monkeypatch.setattr(tasks.poll_if_due, "apply_async", dead)
+    monkeypatch.setattr(bell, "ring", dead)
     with django_capture_on_commit_callbacks(execute=True):
         assert clients[Role.DUTY].post("/sync/").status_code == 302
     assert Source.objects.get().wanted_at is not None

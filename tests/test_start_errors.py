@@ -61,6 +61,16 @@ def one_line(result):
         ("DATABASE_URL", f"postgres://ciduty:{SECRET}@localhost:port/ciduty", "postgres://"),
         ("REDIS_URL", f"amqp://:{SECRET}@localhost", "redis://"),
         ("EMAIL_URL", f"http://mail:{SECRET}@localhost", "smtp://"),
+        ("EMAIL_URL", f"mail:{SECRET}@localhost", "smtp://"),
+        ("EMAIL_URL", SECRET, "(not shown)"),
+        ("EMAIL_URL", f"smtp://mail:{SECRET}/@localhost", "%XX for special characters"),
+        ("EMAIL_URL", f"smtps://mail:{SECRET}@localhost:port", "smtps://..."),
+        ("EMAIL_URL", f"smtp+tls://mail:{SECRET}@", "smtp+tls://..."),
+        ("EMAIL_URL", "smtp://mail@localhost", "user:password"),
+        ("EMAIL_URL", f"smtp://mail:{SECRET}%0d%0aDATA@localhost", "user:password"),
+        ("MAIL_FROM", "CiDuty <ciduty@example.com>", "one plain address"),
+        ("MAIL_FROM", "ciduty@example.com, other@example.com", "one plain address"),
+        ("MAIL_FROM", "a" * 31 + "@example.com", "at most 30 characters"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_with_one_line(name, value, expected, tmp_path):

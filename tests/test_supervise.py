@@ -165,7 +165,7 @@ def test_everything_answers_that_is_said_to_be_there(demo):
 
 
 def test_web_worker_beat_and_tick_run_beside_the_sandbox_and_the_sink(demo):
-    for words in ("supervise", "sandbox_bugzilla", "smtp_sink", "gunicorn", "tick --every 60", "celery -A ciduty beat"):
+    for words in ("supervise", "sandbox_bugzilla", "smtp_sink", "gunicorn", "tick --every 30", "celery -A ciduty beat"):
         assert any(words in command for command in [command_of(demo.process.pid), *demo.family.values()]), words
     assert demo.one("celery -A ciduty worker")
 

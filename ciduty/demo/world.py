@@ -1,7 +1,8 @@
-"""The demo's people, one for each role, named by it. Their bugs stand in the sandbox Bugzilla."""
+"""The demo's people, one for each role, named by it, and its machines. Their bugs stand in the sandbox Bugzilla."""
 
 from django.db import transaction
 
+from ciduty.demo import machines
 from ciduty.people.models import BugzillaLogin, Person
 from ciduty.people.roles import Role
 
@@ -25,7 +26,7 @@ def _names() -> set[str]:
 
 @transaction.atomic
 def load() -> bool:
-    """Load the demo's people into an empty database; returns False when they are there already.
+    """Load the demo's people and machines into an empty database; returns False when they are there already.
 
     Raises NotEmpty when other people are, and the demo's are not.
     """
@@ -42,4 +43,5 @@ def load() -> bool:
             person.set_password(PASSWORD)
             person.save()
             BugzillaLogin.objects.create(person=person, login=f"{role.value}@example.com")
+    machines.load()
     return True

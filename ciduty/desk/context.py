@@ -4,6 +4,8 @@ from django.conf import settings
 from django.urls import reverse
 
 from ciduty import __version__, access, clock, working_time
+from ciduty.models import ClockOffset
+from ciduty.outbox import health
 from ciduty.people.roles import Role
 
 
@@ -24,7 +26,14 @@ def page_frame(request):
         "may_ask_for_sync": access.may_ask_for_sync(person),
         "may_read_staff_words": access.may_read_staff_words(person),
         "demo_roles": [role for role in Role if role != Role.PUBLIC] if settings.DEMO else [],
+        "demo_days_ahead": _days_ahead() if settings.DEMO else 0,
     }
+
+
+def _days_ahead() -> int:
+    """Return by how many days the demo's clock was moved."""
+    seconds = ClockOffset.objects.filter(pk=1).values_list("seconds", flat=True).first() or 0
+    return seconds // 86400
 
 
 def _desk_opens_at(at):
@@ -43,13 +52,17 @@ def moment_of(request):
 def _navigation(request, person):
     pages = []
     if access.may_see_desk(person):
-        pages.append(("Desk", "front_door"))
+        pages.append(("Desk", "front_door", 0))
     if person.is_authenticated:
-        pages.append(("Loaner requests", "loaner_requests"))
+        pages.append(("Loaner requests", "loaner_requests", 0))
+    if access.may_see_machines(person):
+        pages.append(("Machines", "machines", 0))
+    if access.may_see_outbox(person):
+        pages.append(("Outbox", "outbox", health.need_somebody()))
     if access.may_manage_people(person):
-        pages.append(("People", "people"))
-    links = [(label, reverse(name)) for label, name in pages]
+        pages.append(("People", "people", 0))
+    links = [(label, reverse(name), need) for label, name, need in pages]
     return [
-        (label, address, request.path == address or (address != "/" and request.path.startswith(address)))
-        for label, address in links
+        (label, address, request.path == address or (address != "/" and request.path.startswith(address)), need)
+        for label, address, need in links
     ]

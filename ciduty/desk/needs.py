@@ -14,18 +14,25 @@ from django.apps import apps
 
 @dataclass(frozen=True)
 class Section:
-    """One list on the desk: a template that draws the rows, and how many there are in all."""
+    """One list on the desk: a template that draws the rows, and how many there are in all (None: not for counting)."""
 
     title: str
     template: str
     rows: list
-    total: int
+    total: int | None
     more_at: str
 
 
 def sections(person, at: datetime) -> Iterable[Section]:
-    """Return every job's list of what waits for CiDuty, as this person may see it, in the order of INSTALLED_APPS."""
-    return [module.section(person, at) for module in _modules("needs")]
+    """Return every job's list of what waits for CiDuty, as this person may see it, in the order of INSTALLED_APPS.
+
+    A job that has nothing to say and needs no room for it returns None and is left out; one with several lists returns
+    a list of them.
+    """
+    found = (module.section(person, at) for module in _modules("needs"))
+    return [
+        one for section in found for one in (section if isinstance(section, list) else [section]) if one is not None
+    ]
 
 
 def counts(at: datetime) -> list[tuple[str, int]]:

@@ -14,6 +14,8 @@ from ciduty.bugzilla.models import Visibility
 from ciduty.desk import needs
 from ciduty.desk.context import moment_of
 from ciduty.desk.freshness import freshness
+from ciduty.outbox import health
+from ciduty.outbox.rules import State
 
 
 @require_safe
@@ -32,7 +34,7 @@ def front_door(request):
 def styleguide(request):
     """Show type, spacing, state colours and every component on one page."""
     samples = {"earlier": moment_of(request) - timedelta(hours=2), "length": timedelta(hours=2, minutes=5)}
-    return render(request, "desk/styleguide.html", samples | {"visibilities": Visibility})
+    return render(request, "desk/styleguide.html", samples | {"visibilities": Visibility, "deliveries": State})
 
 
 @require_safe
@@ -53,11 +55,32 @@ def readyz(request):
 
 @require_safe
 def healthz(request):
-    """Answer how old the last poll is, and 503 when Bugzilla has been silent for three polls."""
-    state = freshness(moment_of(request))
-    age = (moment_of(request) - state.heard_at).total_seconds() if state.heard_at else None
-    answer = {"bugzilla": {"silent": state.silent, "seconds_since_last_poll": age, "blocked": bool(state.blocked)}}
-    return JsonResponse(answer, status=503 if state.silent else 200)
+    """Answer how old the last poll, the oldest due row and the last tick are; numbers only.
+
+    503 when Bugzilla has been silent for three polls, something due waits for over five minutes, or the tick is silent.
+    """
+    at = moment_of(request)
+    bugzilla, outbox = freshness(at), health.state(at)
+    answer = {
+        "bugzilla": {
+            "silent": bugzilla.silent,
+            "seconds_since_last_poll": _seconds(at, bugzilla.heard_at),
+            "blocked": bool(bugzilla.blocked),
+        },
+        "outbox": {
+            "late": outbox.is_late,
+            "seconds_oldest_due": outbox.oldest_due.total_seconds() if outbox.oldest_due is not None else None,
+            "need_somebody": outbox.need_somebody,
+        },
+        "tick": {"silent": outbox.tick_is_silent, "seconds_since_last_tick": _seconds(at, outbox.tick_at)},
+        "worker": {"seconds_since_last_task": _seconds(at, outbox.worker_at)},
+    }
+    well = not (bugzilla.silent or outbox.is_late or outbox.tick_is_silent)
+    return JsonResponse(answer, status=200 if well else 503)
+
+
+def _seconds(at, since):
+    return (at - since).total_seconds() if since is not None else None
 
 
 def csrf_failed(request, reason=""):
