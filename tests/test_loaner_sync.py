@@ -86,6 +86,16 @@ def test_a_comment_stops_the_clock_when_it_is_cidutys(bugzilla, request_of_monda
     assert (request.answered_at is not None) == stops
 
 
+def test_a_comment_in_the_second_of_the_filing_stops_the_clock_although_the_bug_carries_no_later_time(
+    bugzilla, monday, people
+):
+    bug = bugzilla.world.add_bug(summary="Loan a machine", creator="developer@example.com", at=monday, **LOAN)
+    bugzilla.world.comment(bug, "duty@example.com", "It is being prepared.", at=monday)
+    Time.move(timedelta(minutes=1))
+    poll.poll()
+    assert the_request().answered_at == monday
+
+
 def test_taking_the_bug_stops_the_clock(bugzilla, request_of_monday):
     request = after(
         bugzilla,

@@ -155,11 +155,11 @@ def test_a_row_without_the_moment_when_it_ended_breaks_no_list(look):
 def test_a_row_says_what_it_is_to_whom_about_what_and_why_it_does_not_leave(look, monkeypatch):
     monkeypatch.setitem(rows._links, "loaner", lambda number: f"/loaners/{number}/")
     MailFactory(state=State.FAILED, last_words="550 5.1.1 no such user", subject="Your loaner is ready")
-    BugUpdateFactory(state=State.HELD, about="machine 42", last_words="the assignee was moved")
+    BugUpdateFactory(state=State.HELD, about="printer 42", last_words="the assignee was moved")
     page = look()
     for said in (
         "Check that mail leaves</a>", "to developer@example.com", "Your loaner is ready", "550 5.1.1 no such user",
-        '<a href="/loaners/1400123/">loaner 1400123</a>', ">machine 42</td>", "the assignee was moved", "bug 1400123",
+        '<a href="/loaners/1400123/">loaner 1400123</a>', ">printer 42</td>", "the assignee was moved", "bug 1400123",
     ):  # fmt: skip
         assert said in page, said
 

@@ -26,20 +26,16 @@ class Conversations:
     def read(self, bugs: Iterable[values.Bug]) -> None:
         """Bring the events of these bugs up to date, as far as they are open requests that changed since.
 
-        One that nobody ever touched is not asked about. Raises a BugzillaFailure when the server is unwell; a
+        One that carries its time of filing is asked about too: Bugzilla counts in whole seconds, and who comments in
+        the second of the filing leaves no later time. Raises a BugzillaFailure when the server is unwell; a
         conversation that cannot be read alone sets its bug aside.
         """
         requests = {bug.id: bug for bug in bugs if bug.is_open}
-        untouched = []
         for row in Bug.objects.filter(pk__in=requests, is_loaner_request=True):
             bug, read_at = requests[row.pk], row.conversation_read_at
             if read_at and bug.changed_at + OVERLAP < read_at <= self._reading.server_time:
                 continue
-            if bug.changed_at == bug.created_at and not bug.flags:
-                untouched.append(row.pk)
-                continue
             self._read_one(row, bug)
-        Bug.objects.filter(pk__in=untouched).update(conversation_read_at=self._reading.server_time)
 
     def _read_one(self, row: Bug, bug: values.Bug) -> None:
         try:
