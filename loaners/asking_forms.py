@@ -3,11 +3,14 @@
 import re
 import unicodedata
 import zoneinfo
-from functools import cache
+from functools import cache, lru_cache
 
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.forms.utils import flatatt
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from loaners import asking
 from loaners.asking_open import warning_of
@@ -35,6 +38,28 @@ def _zone_choices():
         for area, names in time_zones().items()
     ]
     return [("", "Choose your time zone"), ("UTC", "UTC"), *places]
+
+
+@lru_cache(maxsize=32)
+def _zone_options(chosen: str) -> SafeString:
+    options = []
+    for value, label in _zone_choices():
+        places = label if isinstance(label, list) else [(value, label)]
+        written = format_html_join("", '<option value="{}"{}>{}</option>', (
+            (name, mark_safe(" selected") if name == chosen else "", words) for name, words in places
+        ))  # fmt: skip
+        options.append(
+            format_html('<optgroup label="{}">{}</optgroup>', value, written) if places is label else written
+        )
+    return format_html_join("", "{}", ((option,) for option in options))
+
+
+class ZoneSelect(forms.Select):
+    """Hundreds of names: written at once, where Django renders a template for each of them."""
+
+    def render(self, name, value, attrs=None, renderer=None):
+        """Return the list with the value chosen."""
+        return format_html("<select{}>{}</select>", flatatt({"name": name} | (attrs or {})), _zone_options(value or ""))
 
 
 class Words(forms.CharField):
@@ -152,6 +177,7 @@ class AskForm(forms.Form):
     time_zone = forms.ChoiceField(
         label="Your time zone",
         choices=_zone_choices,
+        widget=ZoneSelect,
         help_text="So that nobody waits for you in your night.",
         error_messages={
             "required": "Choose your time zone: it tells when you can be asked.",

@@ -2,6 +2,7 @@
 
 import importlib
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
@@ -268,10 +269,28 @@ def people(db):
     return {role: BugzillaLoginFactory(person__role=role).person for role in ROLES}
 
 
+class Browsers(Mapping):
+    """A browser by role. Each is signed in when it is first asked for: most tests look with one or two of them."""
+
+    def __init__(self, people):
+        self._people, self._open = {Role.PUBLIC: None} | people, {}
+
+    def __getitem__(self, role):
+        if role not in self._open:
+            self._open[role] = browser_of(self._people[role])
+        return self._open[role]
+
+    def __iter__(self):
+        return iter(self._people)
+
+    def __len__(self):
+        return len(self._people)
+
+
 @pytest.fixture
 def clients(people):
     """One browser for every role; `public` is a stranger."""
-    return {Role.PUBLIC: browser_of()} | {role: browser_of(person) for role, person in people.items()}
+    return Browsers(people)
 
 
 @pytest.fixture

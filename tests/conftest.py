@@ -83,6 +83,7 @@ def pytest_configure():
     """Let tests move the clock, sign people in quickly, and reach nothing beyond this machine."""
     settings.TESTING = True
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.WHITENOISE_AUTOREFRESH = True  # each test client would read every static file's stat once more
     socket.socket.connect, socket.socket.connect_ex = _guarded_connect, _guarded_connect_ex
     socket.getaddrinfo = _guarded_getaddrinfo
     TransactionTestCase._fixture_teardown = _empty_the_tables_unguarded
