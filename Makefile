@@ -34,8 +34,8 @@ fault: ## break deliveries in every way and print what was lost; FAULTS=quick fo
 fuzz: ## the long fuzz run: comes later
 	@echo "There is no long fuzz run yet: it comes later. The short property tests run with 'make test'."
 
-test-gates: ## switch each gate off and see its test turn red: comes with the downtimes
-	@echo "There is no gate to switch off yet: they come with the downtimes."
+test-gates: ## switch each gate of the downtimes off in turn and show that its test turns red
+	@bin/environment development && exec $(PYTHON) -m tests.gates
 
 lock: ## write the lock files anew: versions and hashes, no address
 	@bin/environment development

@@ -29,6 +29,12 @@ RIGHTS = {
     "read staff words": CIDUTY_ROLES,
     "ask for a sync": CIDUTY_ROLES,
     "release words": CIDUTY_ROLES,
+    "ask for a downtime": SIGNED_IN,
+    "see downtime plans": CIDUTY_ROLES | {Role.SCHEDULER, Role.MANAGER},
+    "plan downtimes": CIDUTY_ROLES,
+    "answer about downtimes": SIGNED_IN,
+    "agree to emergencies": frozenset({Role.MANAGER}),
+    "keep lists and approvers": frozenset({Role.LEAD}),
     "see the outbox": CIDUTY_ROLES,
     "steer the outbox": CIDUTY_ROLES,
     "manage people": frozenset({Role.LEAD}),
@@ -80,6 +86,39 @@ PAGES = {
     "machine_return": "change machines",
     "machine_retire": "change machines",
     "machine_bring_back": "change machines",
+    "downtimes": "see public pages",
+    "downtime": "see public pages",
+    "downtimes_calendar": "see public pages",
+    "request_downtime": "ask for a downtime",
+    "nomination": "ask for a downtime",
+    "withdraw_nomination": "ask for a downtime",
+    "review_nominations": "plan downtimes",
+    "accept_nomination": "plan downtimes",
+    "defer_nomination": "plan downtimes",
+    "decline_nomination": "plan downtimes",
+    "add_downtime": "plan downtimes",
+    "plan_downtime": "see downtime plans",
+    "edit_downtime": "plan downtimes",
+    "confirm_duty": "plan downtimes",
+    "edit_downtime_item": "plan downtimes",
+    "move_downtime_item": "plan downtimes",
+    "take_out_downtime_item": "plan downtimes",
+    "assign_downtime_item": "plan downtimes",
+    "downtime_notice": "plan downtimes",
+    "downtime_agreement": "see downtime plans",
+    "ask_workers": "plan downtimes",
+    "ask_pre_approvers": "plan downtimes",
+    "settle_question": "plan downtimes",
+    "answer_about_downtime": "answer about downtimes",
+    "sign_off": "see public pages",
+    "announce_downtime": "plan downtimes",
+    "postpone_downtime": "plan downtimes",
+    "cancel_downtime": "plan downtimes",
+    "ask_for_emergency": "plan downtimes",
+    "agree_to_emergency": "agree to emergencies",
+    "lists_and_approvers": "keep lists and approvers",
+    "keep_list": "keep lists and approvers",
+    "keep_approver": "keep lists and approvers",
     "sync_now": "ask for a sync",
     "hold_back_words": "release words",
     "release_words": "release words",
@@ -155,6 +194,26 @@ def may_ask_for_sync(person) -> bool:
 def may_release_words(person) -> bool:
     """Answer whether the person may hold back the words of a bug, and show them again (safety.md F14)."""
     return may(person, "release words")
+
+
+def may_see_downtime_plans(person) -> bool:
+    """Answer whether the person sees a downtime before it is announced."""
+    return may(person, "see downtime plans")
+
+
+def may_plan_downtimes(person) -> bool:
+    """Answer whether the person plans downtimes, asks for agreement and announces them."""
+    return may(person, "plan downtimes")
+
+
+def may_agree_to_emergencies(person) -> bool:
+    """Answer whether the person is the second one who lets a downtime go under 24 hours (design.md, decision 4)."""
+    return may(person, "agree to emergencies")
+
+
+def may_keep_lists_and_approvers(person) -> bool:
+    """Answer whether the person says which lists are told and who is asked to agree."""
+    return may(person, "keep lists and approvers")
 
 
 def may_see_outbox(person) -> bool:

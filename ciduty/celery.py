@@ -38,4 +38,10 @@ def _beat_table(sender, **_):
             "schedule": 300,
             "options": {"expires": 300, "queue": "sync"},
         },
+        # The last one goes two hours before the latest lawful moment.
+        "remind of downtimes that wait for an answer": {
+            "task": "downtimes.tasks.remind",
+            "schedule": 300,
+            "options": {"expires": 300, "queue": "sync"},
+        },
     }

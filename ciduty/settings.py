@@ -289,6 +289,12 @@ except ValueError as error:
 # No source says how long a loan lasts: two weeks, unless a team decides otherwise (DECISIONS.md).
 CIDUTY_LOAN_DAYS = environment.whole_number("CIDUTY_LOAN_DAYS", 14, 1, 92)
 
+# The two links of the notice's boilerplate "When can I push?" (seed 001); what they name has moved since.
+CIDUTY_SELF_SERVE_URL = environment.address("CIDUTY_SELF_SERVE_URL", "https://build.mozilla.org/buildapi/self-serve")
+CIDUTY_END_TO_END_URL = environment.address(
+    "CIDUTY_END_TO_END_URL", "https://build.mozilla.org/buildapi/reports/endtoend"
+)
+
 # --- mail (the outbox reads it) -------------------------------------------------------------------------------------
 
 EMAIL_URL = environment.mail_url("EMAIL_URL")

@@ -10,6 +10,7 @@ urlpatterns = [
     path("outbox/", include("ciduty.outbox.urls")),
     path("loaners/", include("loaners.urls")),
     path("machines/", include("loaners.machine_urls")),
+    path("", include("downtimes.urls")),
 ]
 
 if settings.DEMO:

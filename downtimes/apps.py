@@ -1,4 +1,4 @@
-"""Registers the app."""
+"""Registers the app, and that it follows what Bugzilla says."""
 
 from django.apps import AppConfig
 
@@ -7,3 +7,23 @@ class DowntimesConfig(AppConfig):
     """Tree-closing downtimes."""
 
     name = "downtimes"
+
+    def ready(self):
+        """Follow the mirror, and say why bugs are changed and where its pages stand."""
+        from django.urls import reverse
+
+        from ciduty import works
+        from ciduty.bugzilla import poll
+        from ciduty.outbox import rows
+        from downtimes import agreement, announcing, assigning, flag_writes, requesting, sync, tasks
+
+        if sync.follow not in poll.followers:
+            poll.followers.append(sync.follow)
+        flag_writes.register()
+        requesting.register()
+        agreement.register()
+        announcing.register()
+        assigning.register()
+        works.register(works.Work("downtime reminders", tasks.remind_with_the_tick))
+        rows.link("nomination", lambda number: reverse("nomination", args=[number]))
+        rows.link("downtime", lambda number: reverse("plan_downtime", args=[number]))

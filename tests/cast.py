@@ -19,8 +19,9 @@ from ciduty.bugzilla.models import Bug, BugText, Visibility
 from ciduty.bugzilla.sandbox import Sandbox, World, seed
 from ciduty.outbox.models import BugUpdate, Mail
 from ciduty.outbox.rules import State
-from ciduty.people.models import BugzillaLogin, Person
+from ciduty.people.models import Approver, BugzillaLogin, Person
 from ciduty.people.roles import Role
+from downtimes.models import Answer, Downtime, Item, MailingList, Nomination, NoticeVersion
 from loaners import checklists, lending
 from loaners.models import Application, ListKind, LoanerRequest, Machine, MachineClass
 from loaners.rules import OUT, MachineState, RequestState
@@ -361,3 +362,117 @@ def cycle_done(**expected):
     assert (cycle.outcome, cycle.problem) == ("done", "")
     assert {name: getattr(cycle, name) for name in expected} == expected
     return cycle
+
+
+# --- downtimes --------------------------------------------------------------------------------------------------------
+
+
+class DowntimeFactory(factory.django.DjangoModelFactory):
+    """A window that somebody of CiDuty began to plan, with nothing in it but its title."""
+
+    class Meta:
+        model = Downtime
+
+    title = "Switches in mdc1"
+    made_by = factory.LazyFunction(
+        lambda: Person.objects.filter(role=Role.DUTY).first() or PersonFactory(role=Role.DUTY)
+    )
+    made_at = A_MORNING
+
+
+class ItemFactory(factory.django.DjangoModelFactory):
+    """A piece of work on a bug that the mirror knows as public, with a text that somebody confirmed."""
+
+    class Meta:
+        model = Item
+
+    downtime = factory.SubFactory(DowntimeFactory)
+    bug_id = factory.LazyFunction(lambda: BugTextFactory(bug__is_loaner_request=False, creator="it@example.com").pk)
+    position = factory.Sequence(lambda number: number)
+    public_text = "New firmware for the switches."
+    confirmed_by = factory.SelfAttribute("downtime.made_by")
+    confirmed_as = Visibility.PUBLIC
+    worker = "worker@example.com"
+    minutes = 60
+    rollback_minutes = 30
+
+
+class MailingListFactory(factory.django.DjangoModelFactory):
+    """A list that must be told of every downtime."""
+
+    class Meta:
+        model = MailingList
+
+    name = factory.Sequence(lambda number: f"dev.planning {number}")
+    address = factory.Sequence(lambda number: f"dev-planning-{number}@example.com")
+
+
+class NominationFactory(factory.django.DjangoModelFactory):
+    """Work on a public bug that waits for a decision, with the wording that its requester typed."""
+
+    class Meta:
+        model = Nomination
+
+    bug_id = factory.LazyFunction(lambda: BugTextFactory(bug__is_loaner_request=False, creator="it@example.com").pk)
+    key = factory.LazyAttribute(lambda nomination: f"bug {nomination.bug_id}")
+    system = "hg.mozilla.org"
+    public_text = "New firmware for the switches."
+    text_by = factory.LazyFunction(
+        lambda: Person.objects.filter(role=Role.SCHEDULER).first() or PersonFactory(role=Role.SCHEDULER)
+    )
+    asked_by = factory.SelfAttribute("text_by")
+    asked_at = A_MORNING
+
+
+class ApproverFactory(factory.django.DjangoModelFactory):
+    """A pre-approver without an account."""
+
+    class Meta:
+        model = Approver
+
+    name = factory.Sequence(lambda number: f"Pre-approver {number}")
+    address = factory.Sequence(lambda number: f"pre-approver-{number}@example.com")
+    is_pre_approver = True
+
+
+class NoticeVersionFactory(factory.django.DjangoModelFactory):
+    """The first version of a notice, as nobody would draft it: no window and no work stand in it."""
+
+    class Meta:
+        model = NoticeVersion
+
+    downtime = factory.SubFactory(DowntimeFactory)
+    number = 1
+    subject = "[Downtime] Switches in mdc1"
+    body = "Trees are closed."
+    content = factory.LazyFunction(lambda: {"subject": "", "body": "", "recipients": [], "items": []})
+    sha256 = "not looked at"
+    made_by = factory.SelfAttribute("downtime.made_by")
+    made_at = answers_until = A_MORNING
+
+
+class AnswerFactory(factory.django.DjangoModelFactory):
+    """A question of a pre-approver that nobody answered."""
+
+    class Meta:
+        model = Answer
+
+    version = factory.SubFactory(NoticeVersionFactory)
+    approver = factory.SubFactory(ApproverFactory)
+    decision = "question"
+    words = "Which hosts?"
+    via = "code"
+    at = A_MORNING
+
+
+def planned_downtime(*workers, starts_in=timedelta(days=4), items=True, **fields):
+    """Return a downtime that nothing stands against asking for; its items are worked on by these Bugzilla logins."""
+    fields.setdefault("starts_at", clock.now() + starts_in)
+    fields.setdefault("ends_at", fields["starts_at"] + timedelta(hours=4))
+    downtime = DowntimeFactory(urgency="routine", close="hard", trees=["autoland"], **fields)
+    Downtime.objects.filter(pk=downtime.pk).update(duty=downtime.made_by, duty_confirmed_at=clock.now())
+    for worker in (workers or ("worker@example.com",)) if items else ():
+        item = ItemFactory(downtime=downtime, worker=worker)
+        BugText.objects.filter(bug=item.bug_id).update(assignee=worker)
+    downtime.refresh_from_db()
+    return downtime

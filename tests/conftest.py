@@ -17,7 +17,7 @@ if "ciduty.settings" in sys.modules:
     )
 
 #: What the environment may choose: which database and which broker the tests run on.
-CHOSEN_OUTSIDE = ("DATABASE_URL", "REDIS_URL", "CIDUTY_BROWSER_TESTS", "CIDUTY_PURE_TESTS")
+CHOSEN_OUTSIDE = ("DATABASE_URL", "REDIS_URL", "CIDUTY_BROWSER_TESTS", "CIDUTY_PURE_TESTS", "CIDUTY_WITHOUT_GATE")
 CLEARED = ("BUGZILLA_", "CIDUTY_", "EMAIL_", "TREESTATUS_", "OIDC_", "DJANGO_")
 CLEARED_NAMES = ("SECRET_KEY", "DEBUG", "SITE_URL", "ALLOWED_HOSTS", "PORT", "MAIL_FROM", "SENTRY_DSN", "LOG_LEVEL")
 CLEARED_NAMES += ("BEHIND_PROXY", "SECURE_SSL_REDIRECT")
@@ -41,6 +41,8 @@ from django.test import TransactionTestCase  # noqa: E402
 
 from ciduty import ports  # noqa: E402
 from ciduty.record import guard  # noqa: E402
+from downtimes import frozen  # noqa: E402
+from tests import gates  # noqa: E402
 
 pytest_plugins = ("tests.cast", "tests.faults", "tests.running_demo")
 
@@ -87,6 +89,7 @@ def pytest_configure():
     socket.socket.connect, socket.socket.connect_ex = _guarded_connect, _guarded_connect_ex
     socket.getaddrinfo = _guarded_getaddrinfo
     TransactionTestCase._fixture_teardown = _empty_the_tables_unguarded
+    gates.switch_off(os.environ.get("CIDUTY_WITHOUT_GATE", ""))
     ports.FIRST = 10_010 + os.getpid() % 700 * 30  # below what the system hands out itself
 
 
@@ -94,14 +97,16 @@ _empty_the_tables = TransactionTestCase._fixture_teardown
 
 
 def _empty_the_tables_unguarded(self):
-    """The record refuses to be emptied: its guard is lifted around the flush, and for nothing else."""
+    """Record and frozen notices refuse to be emptied: both guards are lifted around the flush, and for nothing else."""
     for name in self._databases_names(include_mirrors=False):
         guard.lift_from(connections[name])
+        frozen.lift_from(connections[name])
     try:
         _empty_the_tables(self)
     finally:
         for name in self._databases_names(include_mirrors=False):
             guard.set_on(connections[name])
+            frozen.set_on(connections[name])
 
 
 #: A test that asks for one of these looks at the database that the environment chose.

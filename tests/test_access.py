@@ -9,13 +9,18 @@ from django.urls import reverse
 from ciduty import access
 from ciduty.bugzilla.models import Visibility
 from ciduty.people.roles import Role
+from downtimes.models import Downtime
 from loaners.models import Grant, Step
 from tests.cast import (
     A_MORNING,
+    AnswerFactory,
     ApplicationFactory,
     BugUpdateFactory,
+    DowntimeFactory,
+    ItemFactory,
     MachineFactory,
     MailFactory,
+    NominationFactory,
     browser_of,
     every_row,
     names_of_the_site,
@@ -91,6 +96,33 @@ TABLE = {
     "reopen_loan_bug": ("/loaners/{bug}/reopen-bug/", "sfffmm", "sfff>>"),
     "resolve_loan_bug": ("/loaners/{bug}/resolve-bug/", "sfffmm", "sfff>>"),
     "loans_of_person": ("/loaners/person/{somebody}/", "sn....", "smmmmm"),
+    "downtimes": ("/downtimes/", "......", "mmmmmm"),
+    "downtimes_calendar": ("/downtimes/calendar.ics", "......", "mmmmmm"),
+    "downtime": ("/downtimes/{row}/", "nnnnnn", "mmmmmm"),  # nobody announced it yet
+    "request_downtime": ("/downtimes/request/", "s.....", "seeeee"),
+    "nomination": ("/downtimes/request/{row}/", "sn....", "smmmmm"),
+    "withdraw_nomination": ("/downtimes/request/{row}/withdraw/", "smmmmm", "sn>f>>"),
+    "review_nominations": ("/downtimes/review/", "sfff..", "sfffmm"),
+    "accept_nomination": ("/downtimes/review/{row}/accept/", "sfff..", "sfffee"),
+    "defer_nomination": ("/downtimes/review/{row}/defer/", "sfff..", "sfffee"),
+    "decline_nomination": ("/downtimes/review/{row}/decline/", "sfff..", "sfffee"),
+    "add_downtime": ("/downtimes/new/", "sfff..", "sfffee"),
+    "plan_downtime": ("/downtimes/{row}/plan/", "sf....", "sfmmmm"),
+    "edit_downtime": ("/downtimes/{row}/edit/", "sfff..", "sfffee"),
+    "confirm_duty": ("/downtimes/{row}/confirm-duty/", "sfffmm", "sfff>>"),
+    "downtime_notice": ("/downtimes/{row}/notice/", "sfff..", "sfffee"),
+    "edit_downtime_item": ("/downtimes/{row}/items/{row}/", "sfff..", "sfffee"),
+    "move_downtime_item": ("/downtimes/{row}/items/{row}/move/", "sfffmm", "sfff>>"),
+    "take_out_downtime_item": ("/downtimes/{row}/items/{row}/take-out/", "sfffmm", "sfff>>"),
+    "downtime_agreement": ("/downtimes/{row}/agreement/", "sf....", "sfmmmm"),
+    "settle_question": ("/downtimes/{row}/agreement/{row}/settle/", "sfffmm", "sfffee"),
+    "ask_workers": ("/downtimes/{row}/ask-workers/", "sfffmm", "sfff>>"),
+    "ask_pre_approvers": ("/downtimes/{row}/ask-pre-approvers/", "sfffmm", "sfff>>"),
+    "answer_about_downtime": ("/downtimes/{row}/answer/", "snnnnn", "snnnnn"),  # nobody of them was asked
+    "sign_off": ("/sign-off/{token}/", "nnnnnn", "nnnnnn"),  # no mail holds this token
+    "lists_and_approvers": ("/downtimes/lists/", "sffff.", "sffffm"),
+    "keep_list": ("/downtimes/lists/list/", "sffffm", "sffffe"),
+    "keep_approver": ("/downtimes/lists/approver/", "sffffm", "sffffe"),
     "demo_sign_in": ("/demo/sign-in/", "mmmmmm", "nnnnnn"),
     "demo_mails": ("/demo/mail/", "s.....", "smmmmm"),
     "demo_mail": ("/demo/mail/{mail}/", "snnnnn", "smmmmm"),
@@ -98,6 +130,7 @@ TABLE = {
 }
 ONLY_IN_THE_DEMO = {"demo_sign_in", "demo_mails", "demo_mail", "demo_clock"}
 A_MAIL = "20260303T090000.000000Z-developer@example.com.eml"
+A_TOKEN = "A" * 43
 #: The number of the mail and of the bug update that stand in the outbox.
 ROW = 7
 ELSEWHERE = [
@@ -116,7 +149,7 @@ ELSEWHERE = [
 
 
 def address_of(name, bug=1400123, somebody=1):
-    return TABLE[name][0].format(bug=bug, somebody=somebody, row=ROW, mail=A_MAIL)
+    return TABLE[name][0].format(bug=bug, somebody=somebody, row=ROW, mail=A_MAIL, token=A_TOKEN)
 
 
 def outcome(response):
@@ -146,7 +179,10 @@ def everybody(clients, people):
     MailFactory(pk=ROW)
     BugUpdateFactory(pk=ROW)
     MachineFactory(pk=ROW)
+    ItemFactory(pk=ROW, downtime=DowntimeFactory(pk=ROW))
     ApplicationFactory(pk=ROW, person=people[Role.DEVELOPER])
+    NominationFactory(pk=ROW)
+    AnswerFactory(pk=ROW, version__downtime=Downtime.objects.get(pk=ROW))
     return {**clients, "people": people}
 
 
@@ -159,7 +195,7 @@ def test_every_address_of_the_demo_has_a_row_in_this_table(demo):
 
 
 def test_the_table_names_the_addresses_that_people_know(demo):
-    values = {"bug": 1400123, "row": ROW, "somebody": 1, "mail": A_MAIL}
+    values = {"bug": 1400123, "row": ROW, "somebody": 1, "mail": A_MAIL, "token": A_TOKEN}
     arguments = {name: [values[part] for part in re.findall(r"{(\w+)}", TABLE[name][0])] for name in TABLE}
     assert {name: reverse(name, args=arguments[name]) for name in TABLE} == {name: address_of(name) for name in TABLE}
 

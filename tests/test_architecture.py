@@ -42,6 +42,7 @@ IMPORTS_LATE = {
     "ciduty/management/commands/supervise.py _environment": "a real installation never loads the sandbox",
     "ciduty/outbox/apps.py ready": "models cannot be imported before the apps are ready",
     "loaners/apps.py ready": "models cannot be imported before the apps are ready",
+    "downtimes/apps.py ready": "models cannot be imported before the apps are ready",
     "bench/": "the stage sets the environment before Django reads it",
 }
 #: May import what stands on top, and why.

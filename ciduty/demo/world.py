@@ -1,8 +1,8 @@
-"""The demo's people, one for each role, named by it, and its machines. Their bugs stand in the sandbox Bugzilla."""
+"""The demo's people, one for each role, named by it, its machines and lists. Their bugs stand in the sandbox Bugzilla."""
 
 from django.db import transaction
 
-from ciduty.demo import machines
+from ciduty.demo import lists, machines
 from ciduty.people.models import BugzillaLogin, Person
 from ciduty.people.roles import Role
 
@@ -44,4 +44,5 @@ def load() -> bool:
             person.save()
             BugzillaLogin.objects.create(person=person, login=f"{role.value}@example.com")
     machines.load()
+    lists.load()
     return True

@@ -19,7 +19,7 @@ def page_frame(request):
         "desk_opens_at": _desk_opens_at(moment_of(request)),
         "team": settings.CIDUTY_TEAM,
         "channel": settings.CIDUTY_CHANNEL,
-        "version": __version__,
+        "ciduty_version": __version__,
         "bugzilla_url": settings.BUGZILLA_URL,
         "role": access.role_of(person),
         "navigation": _navigation(request, person),
@@ -55,6 +55,7 @@ def _navigation(request, person):
         pages.append(("Desk", "front_door", 0))
     if person.is_authenticated:
         pages.append(("Loaner requests", "loaner_requests", 0))
+    pages.append(("Downtimes", "downtimes", 0))
     if access.may_see_machines(person):
         pages.append(("Machines", "machines", 0))
     if access.may_see_outbox(person):

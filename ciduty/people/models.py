@@ -1,4 +1,4 @@
-"""Accounts and the Bugzilla logins that belong to them. Absence, pre-approvers and tokens come with their jobs."""
+"""Accounts and the Bugzilla logins that belong to them; who is asked to agree to downtimes, and who is absent."""
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
@@ -41,6 +41,46 @@ class BugzillaLogin(models.Model):
 
     def __str__(self):
         return self.login
+
+
+class ApproverQuerySet(models.QuerySet):
+    """The words that jobs ask in."""
+
+    def pre_approvers(self):
+        """Those who are asked before any list hears of a downtime."""
+        return self.filter(is_pre_approver=True, is_active=True)
+
+
+class Approver(models.Model):
+    """Somebody who is asked to agree to a downtime, with an account or without one.
+
+    One person is one row, so that one person counts once. `alternate` is asked in their place while they are absent
+    (both days included, in the desk's zone).
+    """
+
+    name = models.CharField(max_length=120)
+    address = models.CharField(max_length=254)
+    person = models.OneToOneField(Person, null=True, blank=True, on_delete=models.PROTECT, related_name="approver")
+    is_pre_approver = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+    alternate = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    absent_from = models.DateField(null=True, blank=True)
+    absent_until = models.DateField(null=True, blank=True)
+
+    objects = ApproverQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [models.UniqueConstraint(Lower("address"), name="one_approver_per_address")]
+
+    def __str__(self):
+        return self.name
+
+    def is_absent(self, day) -> bool:
+        """Answer whether they are away on a day of the desk."""
+        return bool(
+            self.absent_from and self.absent_from <= day and (self.absent_until is None or day <= self.absent_until)
+        )
 
 
 class FailedSignIn(models.Model):

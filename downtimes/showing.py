@@ -1,0 +1,182 @@
+"""What the public sees of a downtime: the words that were announced last, and never a word of the plan or a bug.
+
+An item whose bug is not public any more keeps its number and loses its text (design.md, decision 3). Reads only.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Prefetch, TextChoices
+
+from ciduty.bugzilla.cleaning import clean_line, clean_text
+from ciduty.bugzilla.models import Bug, Visibility
+from downtimes import notice_times
+from downtimes.models import Announcement, Downtime, Item, Told
+from downtimes.rules import Close, State
+
+#: Longer than any form takes.
+MOST = 20_000
+#: The more private a bug is, the higher. A text that was confirmed for a bug serves for one that is less private.
+_PRIVATE = {Visibility.PUBLIC: 0, Visibility.STAFF: 1, Visibility.RESTRICTED: 2}
+TOLD = (Told.ANNOUNCEMENT, Told.UPDATE)
+
+
+class Standing(TextChoices):
+    """How a downtime stands for somebody who reads of it."""
+
+    RUNNING = "running", "Running"
+    PLANNED = "planned", "Planned"
+    CHANGING = "changing", "Planned, a change is being agreed"
+    POSTPONED = "postponed", "Postponed"
+    PAST = "past", "Past"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+@dataclass(frozen=True)
+class PublicItem:
+    """One piece of work: the bug's number, and what a person typed for the public, or ""."""
+
+    bug: int
+    text: str
+
+
+@dataclass(frozen=True)
+class PublicFacts:
+    """A downtime as everybody may know it. Texts are cleaned; pages escape them."""
+
+    pk: int
+    standing: Standing
+    title: str
+    starts_at: datetime
+    ends_at: datetime
+    close: str
+    trees: tuple[str, ...]
+    tracking_bug: int | None
+    items: tuple[PublicItem, ...]
+    what_stops: str
+    what_keeps_working: str
+    effect_on_releases: str
+    how_to_object: str
+    emergency_because: str
+    because: str  # why it was postponed or cancelled
+    sequence: int
+    first_told_at: datetime
+    told_at: datetime  # the newest word to the lists
+
+    @property
+    def close_in_words(self) -> str:
+        """Return what is closed, or "" where nobody said."""
+        return Close(self.close).label if self.close in Close.values else ""
+
+    @property
+    def times(self) -> list[str]:
+        """Return from when to when, in three zones."""
+        return notice_times.in_three_zones(self.starts_at, self.ends_at)
+
+    @property
+    def length(self) -> timedelta:
+        """Return how long it is meant to last."""
+        return self.ends_at - self.starts_at
+
+    @property
+    def times_are_open(self) -> bool:
+        """Answer whether its times may still become others."""
+        return self.standing in (Standing.POSTPONED, Standing.CHANGING)
+
+    def has_words(self, words: Iterable[str]) -> bool:
+        """Answer whether each of the words, in lower case, stands in what is shown."""
+        shown = [self.title, *self.trees, self.what_stops, self.what_keeps_working, self.effect_on_releases]
+        shown += [self.because, self.emergency_because]
+        shown += [f"bug {item.bug} {item.text}" for item in self.items]
+        text = "\n".join(shown).lower()
+        return all(word in text for word in words)
+
+
+def public_facts(downtime: Downtime, at: datetime) -> PublicFacts | None:
+    """Return what everybody may know of one downtime, or None where nothing was announced."""
+    return next(iter(all_public_facts(at, Downtime.objects.filter(pk=downtime.pk))), None)
+
+
+def all_public_facts(at: datetime, downtimes=None) -> list[PublicFacts]:
+    """Return what everybody may know of downtimes that were announced once, by their start. Four queries."""
+    chosen = (Downtime.objects.all() if downtimes is None else downtimes).public()
+    announcements = Announcement.objects.select_related("version").order_by("-pk")
+    rows = list(chosen.prefetch_related(Prefetch("announcements", announcements), "items"))
+    visibility = _visibility_of(rows)
+    found = (_facts(row, at, visibility) for row in rows)
+    return sorted((facts for facts in found if facts is not None), key=lambda facts: (facts.starts_at, facts.pk))
+
+
+def _visibility_of(rows: list[Downtime]) -> dict[int, str]:
+    bugs = {item["bug"] for row in rows for content in [_content_of(row)] if content for item in content["items"]}
+    return dict(Bug.objects.filter(pk__in=bugs).values_list("pk", "visibility")) if bugs else {}
+
+
+def _announced(row: Downtime) -> Announcement | None:
+    """Return the announcement whose words stand; `announcements` are fetched, the newest first."""
+    return next((one for one in row.announcements.all() if one.kind in TOLD and one.version is not None), None)
+
+
+def _content_of(row: Downtime) -> dict | None:
+    announced = _announced(row)
+    return announced.version.content if announced else None
+
+
+def _facts(row: Downtime, at: datetime, visibility: dict[int, str]) -> PublicFacts | None:
+    content = _content_of(row)
+    if content is None or not content.get("starts_at") or not content.get("ends_at"):
+        return None
+    newest = row.announcements.all()[0]
+    starts_at, ends_at = (datetime.fromisoformat(content[name]) for name in ("starts_at", "ends_at"))
+    standing = _standing(row, newest, starts_at, ends_at, at)
+    if standing == Standing.POSTPONED and row.starts_at and row.ends_at:
+        starts_at, ends_at = row.starts_at, row.ends_at  # the postponement named them to everyone who was told
+    texts = {item.bug_id: item for item in row.items.all()}
+    return PublicFacts(
+        pk=row.pk,
+        standing=standing,
+        title=clean_line(content["title"], MOST),
+        starts_at=starts_at,
+        ends_at=ends_at,
+        close=content.get("close", ""),
+        trees=tuple(clean_line(tree, MOST) for tree in content.get("trees", [])),
+        tracking_bug=content.get("tracking_bug"),
+        items=tuple(_item(item, texts.get(item["bug"]), visibility) for item in content["items"]),
+        because=_words(newest.because) if newest.kind not in TOLD else "",
+        sequence=row.sequence,
+        first_told_at=row.told_first_at,
+        told_at=newest.made_at,
+        **{name: _words(content.get(name)) for name in (
+            "what_stops", "what_keeps_working", "effect_on_releases", "how_to_object", "emergency_because"
+        )},
+    )  # fmt: skip
+
+
+def _standing(row: Downtime, newest: Announcement, starts_at: datetime, ends_at: datetime, at: datetime) -> Standing:
+    if row.state == State.CANCELLED:
+        return Standing.CANCELLED
+    if row.state == State.DRAFT or newest.kind == Told.POSTPONEMENT:
+        return Standing.POSTPONED
+    if ends_at <= at:
+        return Standing.PAST
+    if row.state != State.ANNOUNCED:
+        return Standing.CHANGING
+    return Standing.RUNNING if starts_at <= at else Standing.PLANNED
+
+
+def _item(said: dict, item: Item | None, visibility: dict[int, str]) -> PublicItem:
+    """Return a piece of work with its text only while that may be read; a bug never mirrored counts as restricted."""
+    text, now = _words(said.get("text")), visibility.get(said["bug"], Visibility.RESTRICTED)
+    return PublicItem(said["bug"], text if now == Visibility.PUBLIC or _is_for(item, text, now) else "")
+
+
+def _is_for(item: Item | None, text: str, now: str) -> bool:
+    """Answer whether a person confirmed this very text for the bug at least as private as it is now."""
+    if item is None or item.confirmed_by_id is None or _words(item.public_text) != text:
+        return False
+    return _PRIVATE.get(item.confirmed_as, -1) >= _PRIVATE[now]
+
+
+def _words(text: str | None) -> str:
+    return clean_text(text or "", MOST).strip()
