@@ -80,7 +80,9 @@ def votes_of(version: NoticeVersion, role: Asked) -> list[Vote]:
         return []
     own = makers(version)
     answers = {answer.approver_id: answer for answer in version.answers.all()}
-    return [Vote(ask, answers.get(ask.approver_id)) for ask in asks if ask.approver_id not in own]
+    stood_in_for = {ask.instead_of_id for ask in asks} - answers.keys()  # away since they were asked, and silent
+    left_out = own | stood_in_for
+    return [Vote(ask, answers.get(ask.approver_id)) for ask in asks if ask.approver_id not in left_out]
 
 
 def _is_both(ask: Ask) -> bool:

@@ -17,7 +17,7 @@ from ciduty.outbox.rules import Priority
 from ciduty.outbox.rules import State as MailState
 from ciduty.record import write
 from ciduty.states import NotAllowed
-from downtimes import facts, local_times, rules, versions
+from downtimes import facts, flag_writes, local_times, rules, versions, windows
 from downtimes.models import Announcement, Downtime, ListUse, MailingList, NoticeVersion, Told
 from downtimes.rules import MOVES, State
 
@@ -142,6 +142,7 @@ def postpone(
         starts_at=starts_at, ends_at=ends_at, duty_confirmed_at=None, emergency_because="", emergency_by=None,
         sequence=downtime.sequence + 1, revision=downtime.revision + 1,
     )  # fmt: skip
+    flag_writes.tell_time(downtime, by=by)
     return downtime
 
 
@@ -159,10 +160,7 @@ def cancel(downtime: Downtime, *, by, because: str) -> Downtime:
         entry={"caused": [str(mail) for mail in mails]}, sequence=downtime.sequence + 1,
     )  # fmt: skip
     for item in downtime.items.select_related("nomination"):
-        nomination = item.nomination
-        if nomination is not None and rules.NOMINATION_MOVES.allow("take out", nomination.state):
-            sentence = f"Waits again: {downtime} was cancelled"
-            states.move(nomination, rules.NOMINATION_MOVES, "take out", sentence, by=by, at=at)
+        windows.give_back(item, f"Waits for a decision again: “{downtime.title}” was cancelled", by=by)
     return downtime
 
 

@@ -392,7 +392,7 @@ GATES: dict[str, list[Gate]] = {
     "ask for agreement": [*_PLAN, NOTICE_AHEAD],
     "ask the pre-approvers": [SAME_TEXT, WORKERS, NOTICE_AHEAD],
     "announce": [*_PLAN, SAME_TEXT, WORKERS, PRE_APPROVERS, LISTS, NOTICE_AHEAD],
-    "begin": [TIMES, DUTY, NOTICE_KEPT],
+    "begin": [TIMES, DUTY, SAME_TEXT, NOTICE_KEPT],
 }
 
 

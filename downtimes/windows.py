@@ -176,14 +176,17 @@ def take_out(item: Item, *, by) -> None:
     if there is None:
         return
     there.delete()
-    nomination = there.nomination
-    if nomination is not None and NOMINATION_MOVES.allow("take out", nomination.state):
-        sentence = f"Taken out of “{row.title}”; it waits for a decision again"
-        told = {"caused": [str(one) for one in _tell_bug_taken_out(nomination, by)]}
-        states.move(
-            nomination, NOMINATION_MOVES, "take out", sentence, by=by, at=clock.now(), entry=told, flag_wanted=""
-        )
+    give_back(there, f"Taken out of “{row.title}”; it waits for a decision again", by=by)
     _changed(item.downtime, row, "item taken out", f"Took bug {there.bug_id} out of the window", by=by)
+
+
+def give_back(item: Item, sentence: str, *, by) -> None:
+    """Let the nomination of a piece of work wait for a decision again, and its bug say so; within the caller's lock."""
+    nomination = item.nomination
+    if nomination is None or not NOMINATION_MOVES.allow("take out", nomination.state):
+        return
+    told = {"caused": [str(row) for row in _tell_bug_taken_out(nomination, by)]}
+    states.move(nomination, NOMINATION_MOVES, "take out", sentence, by=by, at=clock.now(), entry=told, flag_wanted="")
 
 
 def _tell_bug_taken_out(nomination: Nomination, by) -> list[BugUpdate]:

@@ -258,6 +258,21 @@ def test_two_who_are_absent_and_name_each_other_are_asked_themselves(duty):
     assert {mail.recipient for mail in mails()[1:]} == {"first@example.com", "second@example.com"}
 
 
+@pytest.mark.parametrize("answered", [False, True])
+def test_an_alternate_takes_the_place_of_one_who_left_after_being_asked_unless_they_answered(duty, answered):
+    alternate = ApproverFactory(name="Alt", address="alt@example.com", is_pre_approver=False)
+    leaving = ApproverFactory(name="Leaving", address="leaving@example.com", alternate=alternate)
+    downtime, version = agreed_by_workers(duty)
+    asked_further(downtime, duty)
+    if answered:
+        says(version, "leaving@example.com", OBJECT)
+    Approver.objects.filter(pk=leaving.pk).update(absent_from=clock.now().date() - timedelta(days=1))
+    asked_further(downtime, duty, OP3)
+    votes = agreement.votes(version, Asked.PRE_APPROVER)
+    assert votes.missing == ("Alt (for Leaving)",)
+    assert (votes.asked, votes.objections) == ((2, ("Leaving",)) if answered else (1, ()))
+
+
 # --- one person counts once -------------------------------------------------------------------------------------------
 
 

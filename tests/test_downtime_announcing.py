@@ -7,7 +7,7 @@ import pytest
 from ciduty import clock
 from ciduty.bugzilla.models import Bug, Visibility
 from ciduty.outbox import acceptance, delivery
-from ciduty.outbox.models import Mail
+from ciduty.outbox.models import BugUpdate, Mail
 from ciduty.outbox.rules import State as MailState
 from ciduty.people.roles import Role
 from ciduty.record.models import Entry
@@ -209,6 +209,23 @@ def test_a_postponement_tells_everyone_who_was_told_and_asks_for_agreement_anew(
     assert facts.told_at(postponed) is None  # the old notice proves nothing for the new time
 
 
+def test_r18_a_postponement_tells_the_bugs_the_new_time(people, duty):
+    downtime = announced(people)
+    postponed = postpone(downtime, duty)
+    told = BugUpdate.objects.get(bug_id=downtime.items.get().bug_id)
+    assert told.wants["token"] == f"downtime {postponed.starts_at:%Y-%m-%dT%H:%MZ}"
+
+
+def test_r27_what_was_moved_after_the_announcement_does_not_begin_untold(people, duty):
+    downtime = announced(people)
+    accept(Mail.objects.filter(purpose=announcing.ANNOUNCE))
+    assert rules.refusals("begin", facts.facts_of(downtime, downtime.starts_at)) == []
+    later = downtime.starts_at + HOUR
+    windows.edit(downtime, {"starts_at": later}, by=duty, revision=downtime.revision)
+    windows.confirm_duty(downtime, by=duty)
+    assert "ask them anew" in " ".join(rules.refusals("begin", facts.facts_of(downtime, later)))
+
+
 def test_one_that_is_postponed_and_put_back_is_agreed_to_and_announced_anew(people, duty):
     downtime = announced(people)
     back = postpone(postpone(downtime, duty), duty, days=-7)
@@ -234,7 +251,8 @@ def test_a_cancellation_tells_everyone_who_was_told_and_gives_its_work_back_to_t
     assert cancelled.state == State.CANCELLED
     assert sorted(Mail.objects.filter(purpose=announcing.TELL).values_list("recipient", flat=True)) == LISTS
     nomination.refresh_from_db()
-    assert nomination.state == "requested"
+    assert (nomination.state, nomination.flag_wanted) == ("requested", "")
+    assert BugUpdate.objects.get(bug_id=nomination.bug_id).purpose == "downtimes: take out"
     assert announcing.cancel(downtime, by=duty, because="again") == cancelled
     assert Mail.objects.filter(purpose=announcing.TELL).count() == 3
 
