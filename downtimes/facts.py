@@ -31,7 +31,7 @@ def facts_of(downtime: Downtime, at: datetime) -> Facts:
         pre_approvers=agreement.votes(version, Asked.PRE_APPROVER) if version else Votes(),
         policy=downtime.policy,
         quorum=downtime.quorum,
-        answers_until=version.answers_until if version else None,
+        answers_until=agreement.answers_until(version) if version else None,
         mandatory_lists=MailingList.objects.filter(use=ListUse.ANNOUNCE, mandatory=True, is_used=True).count(),
         emergency_because=downtime.emergency_because,
         emergency_manager=str(downtime.emergency_by or ""),

@@ -8,9 +8,9 @@ from django.urls import reverse
 from ciduty import access
 from ciduty.desk.needs import Section
 from ciduty.outbox import acceptance
-from downtimes import agreement, rules
+from downtimes import agreement, review, review_rows, rules
 from downtimes.models import Announcement, Downtime, Nomination, Told
-from downtimes.rules import NominationState, State
+from downtimes.rules import State
 
 ROWS = 10
 #: From so long before the latest lawful moment on, a window that is not announced stands on the desk.
@@ -46,8 +46,7 @@ def section(person, at: datetime) -> list[Section]:
 
 def waiting_nominations(at: datetime):
     """Return the nominations that wait for a decision, those among them whose date has come."""
-    waiting = Nomination.objects.filter(state=NominationState.REQUESTED)
-    return waiting | Nomination.objects.filter(state=NominationState.DEFERRED, deferred_until__lte=at.date())
+    return Nomination.objects.filter(review_rows.tabs(review.today(at))["open"].which)
 
 
 def needs_of(at: datetime) -> list[Need]:

@@ -70,7 +70,7 @@ def whole(request, downtime: Downtime, **typed) -> dict:
         "hints": hints(downtime, facts, at),
         "near": near(facts),
         "ride_alongs": ride_alongs(downtime, at) if may_plan else [],
-        "timeline": timeline(downtime.about),
+        "timeline": timeline(downtime.about, without=("mail accepted",)),
         "messages_of_it": messages_of(downtime.about, person),
         "verbs": announcing_page.verbs(person, downtime, facts, at, **typed),
         "rounds": announcing_page.rounds(downtime),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from ciduty import access
 from ciduty.desk.context import moment_of
-from downtimes import calendar, showing, timeline
+from downtimes import agreement, calendar, showing, timeline
 from downtimes.models import Downtime
 from downtimes.rules import State
 from downtimes.showing import Standing
@@ -49,6 +49,7 @@ def downtimes(request):
         "at": at,
         "is_empty": not everything,
         "plans": plans(request.user, at),
+        "asks": agreement.waiting_for(request.user) if request.user.is_authenticated else [],
         "may_plan": access.may_plan_downtimes(request.user),
     }
     return render(request, "downtimes/public/list.html", context)

@@ -121,8 +121,12 @@ def _asks_the_database(item) -> bool:
 def pytest_collection_modifyitems(config, items):
     """Run browser tests last: Playwright's event loop stays in this thread once it has begun.
 
-    CIDUTY_PURE_TESTS=0 leaves out what no database decides: in CI it runs once, in the other pass.
+    CIDUTY_PURE_TESTS=0 leaves out what no database decides, CIDUTY_BROWSER_TESTS=only all but the browser's tests: in CI
+    each runs once, in the other passes.
     """
+    if os.environ.get("CIDUTY_BROWSER_TESTS") == "only":
+        config.hook.pytest_deselected(items=[item for item in items if not item.get_closest_marker("browser")])
+        items[:] = [item for item in items if item.get_closest_marker("browser")]
     if os.environ.get("CIDUTY_PURE_TESTS") == "0":
         left_out = [item for item in items if not _asks_the_database(item)]
         config.hook.pytest_deselected(items=left_out)

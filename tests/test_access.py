@@ -113,6 +113,7 @@ TABLE = {
     "downtime_notice": ("/downtimes/{row}/notice/", "sfff..", "sfffee"),
     "edit_downtime_item": ("/downtimes/{row}/items/{row}/", "sfff..", "sfffee"),
     "move_downtime_item": ("/downtimes/{row}/items/{row}/move/", "sfffmm", "sfff>>"),
+    "assign_downtime_item": ("/downtimes/{row}/items/{row}/assign/", "sfffmm", "sfff>>"),
     "take_out_downtime_item": ("/downtimes/{row}/items/{row}/take-out/", "sfffmm", "sfff>>"),
     "downtime_agreement": ("/downtimes/{row}/agreement/", "sf....", "sfmmmm"),
     "settle_question": ("/downtimes/{row}/agreement/{row}/settle/", "sfffmm", "sfffee"),
@@ -120,6 +121,11 @@ TABLE = {
     "ask_pre_approvers": ("/downtimes/{row}/ask-pre-approvers/", "sfffmm", "sfff>>"),
     "answer_about_downtime": ("/downtimes/{row}/answer/", "snnnnn", "snnnnn"),  # nobody of them was asked
     "sign_off": ("/sign-off/{token}/", "nnnnnn", "nnnnnn"),  # no mail holds this token
+    "announce_downtime": ("/downtimes/{row}/announce/", "sfffmm", "sfff>>"),
+    "postpone_downtime": ("/downtimes/{row}/postpone/", "sfffmm", "sfffee"),
+    "cancel_downtime": ("/downtimes/{row}/cancel/", "sfffmm", "sfffee"),
+    "ask_for_emergency": ("/downtimes/{row}/emergency/", "sfffmm", "sfffee"),
+    "agree_to_emergency": ("/downtimes/{row}/emergency/agree/", "sffmff", "sff>ff"),
     "lists_and_approvers": ("/downtimes/lists/", "sffff.", "sffffm"),
     "keep_list": ("/downtimes/lists/list/", "sffffm", "sffffe"),
     "keep_approver": ("/downtimes/lists/approver/", "sffffm", "sffffe"),

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from ciduty import bell, clock, states
+from ciduty.logs import without_tokens
 from ciduty.outbox import composing, incoming, purposes, tasks
 from ciduty.outbox.incoming import Letter, Nature
 from ciduty.outbox.models import LAST_WORDS, Incoming, IncomingKind, Mail
@@ -106,7 +107,7 @@ def _kept(kind: IncomingKind, mail: Mail | None, letter: Letter) -> dict:
     kept = {"kind": kind, "mail": mail, "message_id": letter.message_id, "received_at": at}
     if mail is not None and mail.erased_at is not None:  # its bug turned private, and its words are gone already
         return kept | {"erased_at": at}
-    return kept | {"sender": letter.sender, "subject": letter.subject, "text": letter.text}
+    return kept | {"sender": letter.sender, "subject": letter.subject, "text": without_tokens(letter.text)}
 
 
 def _done(row: Incoming, letter: Letter) -> str:

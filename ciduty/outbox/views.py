@@ -1,5 +1,7 @@
 """The outbox: everything said or about to be said, and what failed; one row; what a person does with it."""
 
+from dataclasses import replace
+
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404
@@ -8,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from ciduty.desk.context import moment_of
+from ciduty.logs import without_tokens
 from ciduty.outbox import as_sent, changes, health, mail_check, rows, tabs, workflow
 from ciduty.outbox.models import BugUpdate, Delivery, Mail
 from ciduty.record.timeline import timeline
@@ -59,7 +62,11 @@ def one(request, row_id, kind):
 
 
 def _words_of_mail(row: Mail) -> dict:
-    return {"as_sent": as_sent.read(row.message)} if row.message else {}
+    """Return a mail as it was sent, less the link that lets its one reader answer: nobody answers for them here."""
+    if not row.message:
+        return {}
+    sent = as_sent.read(row.message)
+    return {"as_sent": replace(sent, text=without_tokens(sent.text))}
 
 
 def _words_of_update(row: BugUpdate) -> dict:
