@@ -100,13 +100,12 @@ def _empty() -> None:
     from django.core.management import call_command
     from django.db import connection
 
-    from ciduty.record import guard
-    from downtimes import frozen
+    from ciduty import refusals
 
-    for refusal in (guard, frozen):
+    for refusal in refusals.known:
         refusal.lift_from(connection)
     call_command("flush", interactive=False, verbosity=0)
-    for refusal in (guard, frozen):
+    for refusal in refusals.known:
         refusal.set_on(connection)
 
 

@@ -1,1 +1,1 @@
-"""Tree-closing downtimes, from the request to TREE OPEN. The room is reserved; its work is still to come."""
+"""Tree-closing downtimes: asked for, planned, agreed to and announced at least 24 hours ahead. Running them comes next."""

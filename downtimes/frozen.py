@@ -4,6 +4,8 @@ A trigger, so that a slip in the code, a shell and an admin page are refused ali
 A migration that lets SQLite write this table anew must call `set_on` again: SQLite drops the triggers with it.
 """
 
+from ciduty.refusals import Refusal
+
 REFUSAL = "A frozen notice is never changed or deleted: freeze a new version."
 
 TABLE = "downtimes_noticeversion"
@@ -41,19 +43,5 @@ _LIFT = {
     ],
 }
 
-
-def set_on(connection) -> None:
-    """Let this database refuse from now on; to do it twice does no harm."""
-    lift_from(connection)
-    _run(connection, _SET)
-
-
-def lift_from(connection) -> None:
-    """Take the refusal away: for the tests' emptying of the tables, and for undoing the migration."""
-    _run(connection, _LIFT)
-
-
-def _run(connection, statements: dict) -> None:
-    with connection.cursor() as cursor:
-        for statement in statements[connection.vendor]:
-            cursor.execute(statement)
+_refusal = Refusal(_SET, _LIFT)
+set_on, lift_from = _refusal.set_on, _refusal.lift_from

@@ -51,6 +51,7 @@ def downtimes(request):
         "plans": plans(request.user, at),
         "asks": agreement.waiting_for(request.user) if request.user.is_authenticated else [],
         "may_plan": access.may_plan_downtimes(request.user),
+        "may_keep_lists": access.may_keep_lists_and_approvers(request.user),
     }
     return render(request, "downtimes/public/list.html", context)
 

@@ -1,13 +1,10 @@
 """What IT, RelEng and WebDev type to ask for a tree closure. No field is for a secret, and the words are public."""
 
-import re
-import unicodedata
-
 from django import forms
 from django.conf import settings
-from django.core.exceptions import ValidationError
 
 from ciduty.outbox.wanted import LONGEST_SUMMARY
+from ciduty.typed import BugNumber, Line, Words
 from downtimes import requesting
 from downtimes.models import Nomination
 from downtimes.requesting_bug import NewBug
@@ -18,53 +15,8 @@ MOST_WORDS = 4000
 #: What is longer is not read in a notice.
 MOST_WORDING = 2000
 MOST_SYSTEM = 120
-MOST_BUG = 2**31 - 1
 MOST_MINUTES = int(LONGEST.total_seconds()) // 60
 NO_SECRETS = "Never a password, a key, or the words of a restricted bug."
-
-
-class Words(forms.CharField):
-    """Text as a person types it. Line ends are counted once; what cannot be sent is refused by its code point."""
-
-    def to_python(self, value):
-        """Return the text with newlines as one character each."""
-        return super().to_python(re.sub("\r\n?", "\n", value) if isinstance(value, str) else value)
-
-    def run_validators(self, value):
-        """Name the first character that nobody can see, then look at the length."""
-        for character in value:
-            if unicodedata.category(character) in ("Cc", "Cs", "Cf") and character not in "\n\t\u200d":
-                raise ValidationError(
-                    f"It holds a character that cannot be seen (U+{ord(character):04X}): remove it, or type the words "
-                    "instead of pasting them."
-                )
-        if len(value) > (self.max_length or len(value)):
-            raise ValidationError(f"It is {len(value):,} characters long, and {self.max_length:,} fit: shorten it.")
-
-
-class Line(Words):
-    """A text on one line."""
-
-    def clean(self, value):
-        """Return it with every stretch of white space as one blank."""
-        return " ".join(super().clean(value).split())
-
-
-class BugNumber(forms.CharField):
-    """A bug as people write it: 1412345, bug 1412345, or its address in Bugzilla."""
-
-    _WRITTEN = re.compile(r"(?:bug\s*)?#?\s*([0-9]{1,10})|https?://\S+[?&]id=([0-9]{1,10})(?:[&#]\S*)?", re.IGNORECASE)
-
-    def clean(self, value):
-        """Return the number, or None for nothing."""
-        value = super().clean(value)
-        if not value:
-            return None
-        written = self._WRITTEN.fullmatch(value[:300])
-        number = int(written[1] or written[2]) if written else 0
-        if not 0 < number <= MOST_BUG:
-            raise ValidationError("This is no bug number: write it like 1412345, or paste the bug’s address.")
-        return number
 
 
 class Minutes(forms.IntegerField):

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 
 from ciduty import clock, states
 from ciduty.bugzilla.models import Bug, TrackedId, Visibility
@@ -17,13 +18,15 @@ from ciduty.people.models import BugzillaLogin
 from ciduty.record import write
 from ciduty.record.models import Entry
 from downtimes import flag_writes, requesting
-from downtimes.models import Nomination, SyncState
+from downtimes.models import Downtime, Item, Nomination, SyncState
 from downtimes.requesting import UNDECIDED
-from downtimes.rules import NOMINATION_MOVES, OPEN_NOMINATIONS, NominationState
+from downtimes.rules import NOMINATION_MOVES, OPEN_NOMINATIONS, PLANNED, NominationState
 
 AT_ONCE = 500
 #: Words that were typed while the bug could be read by more people than now, and where they say so.
 ERASED = "words erased"
+#: A login that was taken over from the assignee of a bug that everybody, or all staff, could read.
+WORKER_ERASED = "worker erased"
 #: Entries that say who could read the bug when something was asked for.
 WORDED = ("nominated", "asked", "worded", "ask again")
 READ_BY_MORE = (Visibility.PUBLIC, Visibility.STAFF)
@@ -44,6 +47,7 @@ def follow() -> int:
         for bug in Bug.objects.filter(pk__in=batch).select_related("text").order_by("stamp", "pk"):
             _look_at(bug)
         seen += len(batch)
+    _forget_workers(since)
     if newest > since:
         SyncState.objects.filter(pk=1).update(stamp=newest)
     _nominate_what_became_visible()
@@ -139,6 +143,33 @@ def _forget(nomination: Nomination) -> None:
     )
     sentence = f"Erased what was typed: bug {nomination.bug_id} is restricted now, and a new wording is wanted"
     write.entry(nomination.about, ERASED, sentence)
+
+
+def _forget_workers(since: int) -> None:
+    """Take away who does the work on a bug when it turns restricted: they were named while it could be read (R16).
+
+    Nobody needs to stand for the text yet: then what is news tells, once, that the bug turned. A worker who is named
+    afterwards was named by a person, and stays.
+    """
+    restricted = Bug.objects.filter(visibility=Visibility.RESTRICTED, held_back=True)
+    named = Item.objects.filter(downtime__state__in=PLANNED, bug_id__in=restricted.values("pk")).exclude(worker="")
+    turned = named.filter(confirmed_as="", bug_id__in=restricted.changed_since(since).values("pk"))
+    for item in (named.filter(confirmed_as__in=READ_BY_MORE) | turned).order_by("downtime", "pk"):
+        _forget_worker(item)
+
+
+@transaction.atomic
+def _forget_worker(item: Item) -> None:
+    """Let a person name the worker and confirm the text anew, for the bug as it is now; the gates ask for both."""
+    Downtime.objects.select_for_update().get(pk=item.downtime_id)
+    about, after = item.downtime.about, {"item": item.pk}
+    if not item.confirmed_as and Entry.objects.filter(about=about, verb=WORKER_ERASED, after__item=item.pk).exists():
+        return
+    there = Item.objects.filter(pk=item.pk, worker=item.worker, confirmed_as=item.confirmed_as)
+    if there.update(worker="", confirmed_by=None, confirmed_as=""):
+        Downtime.objects.filter(pk=item.downtime_id).update(revision=F("revision") + 1)
+        sentence = f"Erased who does the work of bug {item.bug_id}: it is restricted now, so name them anew"
+        write.entry(about, WORKER_ERASED, sentence, after=after)
 
 
 def _track_no_more() -> None:

@@ -1,7 +1,5 @@
 """What a developer types to ask for a loaner. There is no field for a secret, and the words become public."""
 
-import re
-import unicodedata
 import zoneinfo
 from functools import cache, lru_cache
 
@@ -12,6 +10,8 @@ from django.forms.utils import flatatt
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from ciduty import typed
+from ciduty.typed import BugNumber
 from loaners import asking
 from loaners.asking_open import warning_of
 from loaners.models import Application, MachineClass
@@ -19,7 +19,6 @@ from loaners.models import Application, MachineClass
 #: A reason that is longer is a log: it belongs into the bug that is being debugged.
 MOST_WORDS = 4000
 MOST_NEEDS = 300
-MOST_BUG = 2**31 - 1
 ACCESS = {"SSH": "SSH, a shell", "VNC": "VNC, the screen of macOS or Linux", "RDP": "RDP, the screen of Windows"}
 #: The areas of the IANA list that name places; the others are old aliases.
 AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
@@ -62,26 +61,10 @@ class ZoneSelect(forms.Select):
         return format_html("<select{}>{}</select>", flatatt({"name": name} | (attrs or {})), _zone_options(value or ""))
 
 
-class Words(forms.CharField):
-    """Text as a person types it. Line ends are counted once; what cannot be sent is refused by its code point."""
+class Words(typed.Words):
+    """What a developer writes about a failure."""
 
-    def to_python(self, value):
-        """Return the text with newlines as one character each."""
-        return super().to_python(re.sub("\r\n?", "\n", value) if isinstance(value, str) else value)
-
-    def run_validators(self, value):
-        """Name the first character that nobody can see, then let the other checks speak."""
-        for character in value:
-            if unicodedata.category(character) in ("Cc", "Cs", "Cf") and character not in "\n\t\u200d":
-                raise ValidationError(
-                    f"It holds a character that cannot be seen (U+{ord(character):04X}): remove it, or type the words "
-                    "instead of pasting them."
-                )
-        if len(value) > (self.max_length or len(value)):
-            raise ValidationError(
-                f"It is {len(value):,} characters long, and {self.max_length:,} fit: shorten it, and attach logs "
-                "to the bug that is being debugged."
-            )
+    advice = "shorten it, and attach logs to the bug that is being debugged"
 
 
 class ClassField(forms.ModelChoiceField):
@@ -101,23 +84,6 @@ class ClassField(forms.ModelChoiceField):
     def label_from_instance(self, machine_class):
         """Return how the list calls a class: by the field's name first."""
         return f"{machine_class.name}: {machine_class.label}" if machine_class.label else machine_class.name
-
-
-class BugNumber(forms.CharField):
-    """A bug as people write it: 1412345, bug 1412345, or its address in Bugzilla."""
-
-    _WRITTEN = re.compile(r"(?:bug\s*)?#?\s*([0-9]{1,10})|https?://\S+[?&]id=([0-9]{1,10})(?:[&#]\S*)?", re.IGNORECASE)
-
-    def clean(self, value):
-        """Return the number, or None for nothing."""
-        value = super().clean(value)
-        if not value:
-            return None
-        written = self._WRITTEN.fullmatch(value[:300])
-        number = int(written[1] or written[2]) if written else 0
-        if not 0 < number <= MOST_BUG:
-            raise ValidationError("This is no bug number: write it like 1412345, or paste the bug’s address.")
-        return number
 
 
 class AskForm(forms.Form):

@@ -7,6 +7,7 @@ import socket
 import sys
 import tempfile
 from ipaddress import ip_address
+from itertools import product
 from urllib.parse import urlsplit
 
 import pytest
@@ -39,9 +40,7 @@ django.setup()
 from django.db import connections  # noqa: E402
 from django.test import TransactionTestCase  # noqa: E402
 
-from ciduty import ports  # noqa: E402
-from ciduty.record import guard  # noqa: E402
-from downtimes import frozen  # noqa: E402
+from ciduty import ports, refusals  # noqa: E402
 from tests import gates  # noqa: E402
 
 pytest_plugins = ("tests.cast", "tests.faults", "tests.running_demo")
@@ -97,16 +96,15 @@ _empty_the_tables = TransactionTestCase._fixture_teardown
 
 
 def _empty_the_tables_unguarded(self):
-    """Record and frozen notices refuse to be emptied: both guards are lifted around the flush, and for nothing else."""
-    for name in self._databases_names(include_mirrors=False):
-        guard.lift_from(connections[name])
-        frozen.lift_from(connections[name])
+    """Record and frozen notices refuse to be emptied: that is lifted around the flush, and for nothing else."""
+    databases = [connections[name] for name in self._databases_names(include_mirrors=False)]
+    for refusal, database in product(refusals.known, databases):
+        refusal.lift_from(database)
     try:
         _empty_the_tables(self)
     finally:
-        for name in self._databases_names(include_mirrors=False):
-            guard.set_on(connections[name])
-            frozen.set_on(connections[name])
+        for refusal, database in product(refusals.known, databases):
+            refusal.set_on(database)
 
 
 #: A test that asks for one of these looks at the database that the environment chose.
@@ -121,8 +119,8 @@ def _asks_the_database(item) -> bool:
 def pytest_collection_modifyitems(config, items):
     """Run browser tests last: Playwright's event loop stays in this thread once it has begun.
 
-    CIDUTY_PURE_TESTS=0 leaves out what no database decides, CIDUTY_BROWSER_TESTS=only all but the browser's tests: in CI
-    each runs once, in the other passes.
+    CIDUTY_PURE_TESTS=0 leaves out what no database decides, CIDUTY_BROWSER_TESTS=only all but the browser's tests: in
+    CI each runs once, in the other passes.
     """
     if os.environ.get("CIDUTY_BROWSER_TESTS") == "only":
         config.hook.pytest_deselected(items=[item for item in items if not item.get_closest_marker("browser")])

@@ -19,9 +19,13 @@ from ciduty import clock
 from ciduty.bugzilla import breaker, poll
 from ciduty.bugzilla.models import Bug, BugText, Quarantine, Visibility
 from ciduty.bugzilla.sandbox import Fault
+from ciduty.outbox import post
 from ciduty.people.models import BugzillaLogin
 from ciduty.people.roles import CIDUTY_ROLES, Role
-from tests.cast import addresses_of_the_site, browser_of, every_row
+from downtimes import review, windows
+from downtimes.models import Nomination
+from tests import announced
+from tests.cast import DowntimeFactory, addresses_of_the_site, browser_of, every_row
 
 pytestmark = pytest.mark.django_db
 
@@ -114,6 +118,30 @@ def plant_one(world, kind, groups, state):
     return bug
 
 
+def announce_work_on(bugs, people):
+    """Announce a downtime whose work is one bug of each kind, each with a text that a person typed for the public.
+
+    Whoever has a bug that can be read is taken over as its worker, by the code itself.
+    """
+    duty = people[Role.DUTY]
+    starts_at = clock.now() + timedelta(days=3)
+    times = {"starts_at": starts_at, "ends_at": starts_at + timedelta(hours=3)}
+    downtime = DowntimeFactory(made_by=duty, duty=duty, close="hard", trees=["autoland"], **times)
+    for kind, (bug, *_) in bugs.items():
+        nomination = Nomination.objects.get(bug_id=bug)
+        review.accept(nomination, by=duty, downtime=downtime, op=post.new_op(), words=typed(kind))
+        item = downtime.items.get(bug_id=bug)
+        words = {"public_text": typed(kind), "minutes": 10, "rollback_minutes": 10}
+        windows.edit_item(item, words, by=duty)
+    announced.tell(downtime, at=clock.now())
+    return downtime
+
+
+def typed(kind):
+    """Return what a person typed for everybody about a bug of a kind: words to find for a public one, else vague."""
+    return canary(kind, "public text") if kind == "public" else "Maintenance of a machine."
+
+
 def turn_private(world, bugs):
     for kind in TURNED:
         for bug in bugs[kind]:
@@ -126,7 +154,7 @@ def poll_command(swept):
     swept.add("poll", out.getvalue())
 
 
-def sweep_the_site(swept, clients, people, bugs):
+def sweep_the_site(swept, clients, people, bugs, downtime):
     """Read every page in every way as everybody, the answers to every form too."""
     numbers = [bug for kind in bugs.values() for bug in kind] + [9_999_999]
     addresses = list(
@@ -139,6 +167,13 @@ def sweep_the_site(swept, clients, people, bugs):
             step_id=[1],
             grant_id=[1],
             mail_name=["20260303T090000.000000Z-developer@example.com.eml"],
+            nomination_id=Nomination.objects.filter(bug_id__in=[of_a_kind[0] for of_a_kind in bugs.values()]).values_list(
+                "pk", flat=True
+            ),
+            downtime_id=[downtime.pk],
+            item_id=downtime.items.values_list("pk", flat=True),
+            answer_id=[1],
+            token=["A" * 43],
         )
     )
     # A verb is tried on one bug of each kind, a page is read of each bug.
@@ -213,10 +248,11 @@ def test_the_words_of_a_restricted_bug_reach_nobody(
 ):
     swept = Swept()
     poll_command(swept)
+    downtime = announce_work_on(planted, people)
     turn_private(bugzilla.world, planted)
     clock.move(timedelta(minutes=61))  # those that were closed are noticed within the hour
     poll_command(swept)
-    sweep_the_site(swept, clients, people, planted)
+    sweep_the_site(swept, clients, people, planted, downtime)
     swept.add("log", everything_logged.text)
     swept.add("output", "".join(capfd.readouterr()))
     swept.add("database", database())

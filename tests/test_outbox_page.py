@@ -602,3 +602,15 @@ def test_no_list_reads_the_bytes_of_a_mail(clients, duty):
         clients[Role.DUTY].get("/outbox/")
         rows.messages_of("loaner 1400123", duty)
     assert not [query["sql"] for query in asked if '"outbox_mail"."message",' in query["sql"]]
+
+
+def test_a_link_that_lets_its_one_reader_answer_is_not_shown_to_those_who_see_the_outbox(clients, settings):
+    token = "k" * 43
+    row = post.mail(
+        key="asks", purpose="test", about="downtime 1", to="pre-approver@example.com", subject="Objections?",
+        text=f"Open this page:\n\nhttp://localhost:8000/sign-off/{token}/\n\nYour code: 123456",
+    )  # fmt: skip
+    assert token in bytes(row.message).decode()
+    page = clients[Role.LEAD].get(f"/outbox/mail/{row.pk}/").content.decode()
+    assert "Objections?" in page and "/sign-off/" in page
+    assert token not in page

@@ -19,13 +19,18 @@ from ciduty.desk import views as desk_views
 from ciduty.models import beat
 from ciduty.people.models import BugzillaLogin
 from ciduty.people.roles import Role
+from downtimes import asking_to_agree, sign_off
+from downtimes.models import Ask
+from tests import downtime_stage
 from tests.cast import (
     A_MORNING,
+    AnswerFactory,
     ApplicationFactory,
     BugUpdateFactory,
     BugzillaLoginFactory,
     MachineFactory,
     MailFactory,
+    NominationFactory,
     addresses_of_the_site,
     browser_of,
     request_with_words,
@@ -68,6 +73,10 @@ EVERYWHERE = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+#: The address of a page that stands in one mail to one person goes nowhere, not even to our own pages.
+LETTERS_OWN = {"Referrer-Policy": "strict-origin"}
+#: The same for everybody, and fetched often: a cache may keep it for a minute.
+CALENDAR = "/downtimes/calendar.ics"
 
 
 class Page(HTMLParser):
@@ -211,15 +220,31 @@ def test_this_reader_of_pages_notices_what_runs_inline():
 # --- headers ----------------------------------------------------------------------------------------------------------
 
 
+def announced_and_asked(people):
+    """Return, as arguments of addresses, an announced downtime and one that waits for answers, with a question."""
+    told, asked = downtime_stage.announced(people), downtime_stage.plan(people, starts_in=timedelta(days=20))
+    version = asking_to_agree.ask_workers(asked, by=people[Role.LEAD], op=downtime_stage.op())
+    ask = version.asks.get()
+    answer = AnswerFactory(version=version, approver=ask.approver)
+    token = sign_off.new_token()
+    Ask.objects.filter(pk=ask.pk).update(token_sha256=sign_off.hash_of_token(token))
+    return {
+        "downtime_id": [told.pk, asked.pk],
+        "item_id": [asked.items.get().pk],
+        "nomination_id": [NominationFactory().pk, asked.items.get().nomination_id],
+        "answer_id": [answer.pk],
+        "token": [token, "A" * 43],
+    }
+
+
 @pytest.fixture
 def every_answer(clients, people, demo):
     """One answer of every address to every role, an unknown address and a refused form among them."""
-    numbers = {"bug_id": [request_with_words().pk], "person_id": [people[Role.DUTY].pk], "row_id": [7]}
-    numbers |= {"machine_id": [7], "step_id": [7], "grant_id": [7], "mail_name": ["none.eml"]}
-    numbers["application_id"] = [ApplicationFactory(pk=7, person=people[Role.DEVELOPER]).pk]
-    MailFactory(pk=7)
-    BugUpdateFactory(pk=7)
-    MachineFactory(pk=7)
+    numbers = {"bug_id": [request_with_words().pk], "person_id": [people[Role.DUTY].pk]}
+    numbers |= {"machine_id": [MachineFactory().pk], "step_id": [7], "grant_id": [7], "mail_name": ["none.eml"]}
+    numbers["application_id"] = [ApplicationFactory(person=people[Role.DEVELOPER]).pk]
+    numbers["row_id"] = list({MailFactory().pk, BugUpdateFactory().pk})
+    numbers |= announced_and_asked(people)
     addresses = [*addresses_of_the_site(**numbers), "/no/such/page/"]
     return {
         (role, method, address): getattr(client, method)(address)
@@ -232,7 +257,8 @@ def every_answer(clients, people, demo):
 
 def test_every_answer_carries_the_headers_that_protect(every_answer):
     for asked, answer in every_answer.items():
-        for name, value in EVERYWHERE.items():
+        is_letter = asked[2].startswith("/sign-off/") and answer.status_code in (200, 422)
+        for name, value in (EVERYWHERE | LETTERS_OWN if is_letter else EVERYWHERE).items():
             assert answer.headers.get(name) == value, (asked, name)
         rules = {rule.split()[0]: rule.split()[1:] for rule in answer.headers["Content-Security-Policy"].split(";")}
         assert rules["default-src"] == ["'self'"], asked
@@ -244,9 +270,21 @@ def test_every_answer_carries_the_headers_that_protect(every_answer):
         assert "script-src" not in rules, "default-src says it"
 
 
-def test_no_cache_keeps_a_page(every_answer):
+def test_no_cache_keeps_a_page_but_the_calendar(every_answer):
     for asked, answer in every_answer.items():
-        assert "no-store" in answer.headers["Cache-Control"], asked
+        if asked[1:] == ("get", CALENDAR):
+            assert answer.headers["Cache-Control"] == "public, max-age=60"
+        else:
+            assert "no-store" in answer.headers["Cache-Control"], asked
+
+
+def test_the_pages_of_downtimes_were_really_read(every_answer):
+    read = {asked for asked, answer in every_answer.items() if answer.status_code == 200 and "get" in asked}
+    pages = "\n".join(address for role, _, address in read if role == Role.DUTY)
+    for part in ("/", "/plan/", "/notice/", "/agreement/", r"/items/\d+/", "/edit/"):
+        assert re.search(rf"^/downtimes/\d+{part}$", pages, re.MULTILINE), part
+    for address in (r"/sign-off/[\w-]+/", r"/downtimes/request/\d+/", r"/downtimes/review/\d+/decline/"):
+        assert re.search(rf"^{address}$", pages, re.MULTILINE), address
 
 
 def test_nothing_runs_or_styles_inline_on_any_page(every_answer):
@@ -316,7 +354,7 @@ def queries(client, address, headers=None):
 @pytest.mark.parametrize(
     ("role", "address", "most"),
     [
-        (Role.DUTY, "/", 13),
+        (Role.DUTY, "/", 16),
         (Role.DUTY, "/loaners/?show=all", 14),
         (Role.DEVELOPER, "/loaners/", 14),
         (Role.PUBLIC, "/", 8),

@@ -39,6 +39,7 @@ def test_the_tick_says_of_each_work_what_is_missing():
     assert one_tick() == {
         "poll": "not configured (BUGZILLA_URL is not set)",
         "reminders": "nothing due",
+        "downtime reminders": "nothing due",
         "mail": "not configured (EMAIL_URL is not set)",
         "bug updates": "not configured (BUGZILLA_URL is not set)",
     }
@@ -65,7 +66,7 @@ def test_a_failed_poll_is_said_in_its_line_and_by_the_exit(bugzilla):
         call_command("tick", stdout=said)
     poll, *others = said.getvalue().splitlines()
     assert poll.startswith("poll: failed: ")
-    assert [line.partition(":")[0] for line in others] == ["reminders", "mail", "bug updates"]
+    assert [line.partition(":")[0] for line in others] == ["reminders", "downtime reminders", "mail", "bug updates"]
 
 
 @pytest.mark.django_db
@@ -193,6 +194,7 @@ def test_a_single_tick_does_the_other_works_before_it_fails(monkeypatch):
         "broken",
         "poll",
         "reminders",
+        "downtime reminders",
         "mail",
         "bug updates",
     ]
@@ -219,9 +221,9 @@ def test_sigterm_ends_the_lasting_tick_cleanly(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    lines = [process.stdout.readline().partition(": f")[::2] for _ in range(4)]
+    lines = [process.stdout.readline().partition(": f")[::2] for _ in range(5)]
     process.send_signal(signal.SIGTERM)
     said, problems = process.communicate(timeout=10)
-    works = ("poll", "reminders", "mail", "bug updates")
+    works = ("poll", "reminders", "downtime reminders", "mail", "bug updates")
     assert [(work, said[:6]) for work, said in lines] == [(work, "ailed:") for work in works]
     assert (process.returncode, said, problems) == (0, "", "")

@@ -1,4 +1,4 @@
-"""The demo's people, one for each role, named by it, its machines and lists. Their bugs stand in the sandbox Bugzilla."""
+"""The demo's people, one for each role and named by it, its machines and lists. Bugs stand in the sandbox Bugzilla."""
 
 from django.db import transaction
 
