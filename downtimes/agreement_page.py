@@ -78,7 +78,7 @@ def whole(person, downtime: Downtime, at: datetime, *, settle: Answer | None = N
         "late": [answer for answer in agreement.late_objections().filter(version__downtime=downtime)],
         "plans": access.may_plan_downtimes(person),
         "op": OpForm(initial={"op": post.new_op()}),
-        "timeline": timeline(downtime.about),
+        "timeline": timeline(downtime.about, without=("mail accepted",)),
         "at": at,
     }
 

@@ -20,7 +20,7 @@ from ciduty.record.models import Entry
 from downtimes import flag_writes, requesting
 from downtimes.models import Downtime, Item, Nomination, SyncState
 from downtimes.requesting import UNDECIDED
-from downtimes.rules import NOMINATION_MOVES, OPEN_NOMINATIONS, PLANNED, NominationState
+from downtimes.rules import NOMINATION_MOVES, OPEN_NOMINATIONS, NominationState
 
 AT_ONCE = 500
 #: Words that were typed while the bug could be read by more people than now, and where they say so.
@@ -152,7 +152,7 @@ def _forget_workers(since: int) -> None:
     afterwards was named by a person, and stays.
     """
     restricted = Bug.objects.filter(visibility=Visibility.RESTRICTED, held_back=True)
-    named = Item.objects.filter(downtime__state__in=PLANNED, bug_id__in=restricted.values("pk")).exclude(worker="")
+    named = Item.objects.filter(bug_id__in=restricted.values("pk")).exclude(worker="")
     turned = named.filter(confirmed_as="", bug_id__in=restricted.changed_since(since).values("pk"))
     for item in (named.filter(confirmed_as__in=READ_BY_MORE) | turned).order_by("downtime", "pk"):
         _forget_worker(item)
@@ -168,7 +168,7 @@ def _forget_worker(item: Item) -> None:
     there = Item.objects.filter(pk=item.pk, worker=item.worker, confirmed_as=item.confirmed_as)
     if there.update(worker="", confirmed_by=None, confirmed_as=""):
         Downtime.objects.filter(pk=item.downtime_id).update(revision=F("revision") + 1)
-        sentence = f"Erased who does the work of bug {item.bug_id}: it is restricted now, so name them anew"
+        sentence = f"Erased who does the work of bug {item.bug_id}: it is restricted now, and a person names them anew"
         write.entry(about, WORKER_ERASED, sentence, after=after)
 
 
