@@ -146,10 +146,10 @@ def _forget(nomination: Nomination) -> None:
 
 
 def _forget_workers(since: int) -> None:
-    """Take away who does the work on a bug when it turns restricted: they were named while it could be read (R16).
+    """Take away who does the work on a bug when it turns restricted: the login may be its assignee's (R16).
 
-    Nobody needs to stand for the text yet: then what is news tells, once, that the bug turned. A worker who is named
-    afterwards was named by a person, and stays.
+    Where nobody confirmed the text, a bug that the mirror wrote since the last time has turned, and that counts once.
+    Whom a person names afterwards stays.
     """
     restricted = Bug.objects.filter(visibility=Visibility.RESTRICTED, held_back=True)
     named = Item.objects.filter(bug_id__in=restricted.values("pk")).exclude(worker="")

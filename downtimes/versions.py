@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ciduty.bugzilla.cleaning import clean_line, clean_text
-from downtimes import notice
+from ciduty.bugzilla.models import Visibility
+from downtimes import mirrored, notice
 from downtimes.models import Downtime, MailingList, NoticeVersion, Told
 
 #: Longer than any form takes: nothing is cut, and what no database could store is replaced.
@@ -146,12 +147,21 @@ def beside_the_text(old: NoticeVersion, new: NoticeVersion) -> list[str]:
     before = {item["bug"]: item for item in was["items"]}
     for item in now["items"]:
         if item["bug"] in before:
-            sentences += _changes_of(before[item["bug"]], item)
+            sentences += _worker_of(before[item["bug"]], item) + _changes_of(before[item["bug"]], item)
     return sentences
 
 
+def _worker_of(before: dict, after: dict) -> list[str]:
+    """Say that others do the work; who has a bug is a word of it, so names are for public ones alone."""
+    if before["worker"] == after["worker"]:
+        return []
+    if mirrored.visibility_of(after["bug"]) != Visibility.PUBLIC:
+        return [f"Bug {after['bug']}: somebody else is named as worker, or nobody any more."]
+    return [f"Bug {after['bug']}, worker: {_shown(before['worker'])}, now {_shown(after['worker'])}."]
+
+
 def _changes_of(before: dict, after: dict) -> list[str]:
-    labels = {"worker": "worker", "minutes": "minutes of work", "rollback_minutes": "minutes to roll back"}
+    labels = {"minutes": "minutes of work", "rollback_minutes": "minutes to roll back"}
     return [
         f"Bug {after['bug']}, {label}: {_shown(before[name])}, now {_shown(after[name])}."
         for name, label in labels.items()

@@ -11,7 +11,7 @@ import pytest
 
 from ciduty import clock
 from ciduty.bugzilla import mirror, poll
-from ciduty.bugzilla.models import Bug, Visibility
+from ciduty.bugzilla.models import Bug, BugText, Visibility
 from ciduty.outbox import delivery, post, smtp
 from ciduty.outbox.models import BugUpdate, Mail
 from ciduty.outbox.rules import State
@@ -371,11 +371,13 @@ def test_a_worker_who_is_named_for_a_bug_that_was_restricted_all_along_stays(db)
 
 
 @pytest.mark.parametrize("state", rules.State.values)
-def test_no_page_of_a_plan_shows_who_had_a_bug_that_is_restricted_now(clients, state):
+def test_no_page_of_a_plan_shows_who_had_a_bug_that_is_restricted_now_or_words_left_behind(clients, state):
     item = planned_item()
+    BugText.objects.update(summary="Left behind")
     type(item.downtime).objects.filter(pk=item.downtime_id).update(state=state)
     sync.follow()
     for role in ROLES_OF_PLANS:
         page = clients[role].get(f"/downtimes/{item.downtime_id}/plan/").content.decode()
         assert str(item.bug_id) in page
         assert "assignee@example.com" not in page
+        assert "Left behind" not in page
