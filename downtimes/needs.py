@@ -9,7 +9,7 @@ from ciduty import access
 from ciduty.desk.needs import Section
 from ciduty.outbox import acceptance
 from downtimes import agreement, review, review_rows, rules
-from downtimes.models import Announcement, Downtime, Nomination, Told
+from downtimes.models import Announcement, Downtime, Nomination
 from downtimes.rules import State
 
 ROWS = 10
@@ -50,33 +50,37 @@ def waiting_nominations(at: datetime):
 
 
 def needs_of(at: datetime) -> list[Need]:
-    """Return what each planned downtime needs somebody for, the most urgent first."""
-    found = [need for downtime in Downtime.objects.planned().order_by("starts_at", "pk") for need in _of(downtime, at)]
+    """Return what each planned downtime needs somebody for, the most urgent first. Four queries, however many."""
+    planned = [one for one in Downtime.objects.planned().order_by("starts_at", "pk") if _is_ahead(one, at)]
+    missing = _lists_missing([one for one in planned if one.state == State.ANNOUNCED])
     late = [
         Need(answer.version.downtime, f"{answer.approver} answered after it was announced: read it.", None, True)
         for answer in agreement.late_objections()
     ]
-    return late + found
+    return late + [need for one in planned if (need := _of(one, missing.get(one.pk, 0), at)) is not None]
 
 
-def _of(downtime: Downtime, at: datetime) -> list[Need]:
-    if downtime.starts_at is None or downtime.ends_at is None or downtime.ends_at <= at:
-        return []
+def _is_ahead(downtime: Downtime, at: datetime) -> bool:
+    return downtime.starts_at is not None and downtime.ends_at is not None and downtime.ends_at > at
+
+
+def _lists_missing(announced: list[Downtime]) -> dict[int, int]:
+    """Return how many mandatory lists have not accepted what they were told last, by downtime."""
+    told = Announcement.objects.filter(downtime__in=announced).order_by("pk")
+    newest = {one.downtime_id: one for one in told}
+    stands = acceptance.of_batches([one.batch for one in newest.values()])
+    return {downtime: len(stands[one.batch].missing) for downtime, one in newest.items()}
+
+
+def _of(downtime: Downtime, missing: int, at: datetime) -> Need | None:
     latest = rules.latest_notice(downtime.starts_at)
-    if downtime.state != State.ANNOUNCED:
-        if at > latest and not downtime.emergency_by_id:
-            return [Need(downtime, "Too late for 24 hours of notice: postpone it.", None, True)]
-        near = latest - at <= NEAR
-        return (
-            [Need(downtime, f"{downtime.get_state_display()}: the lists must have it.", latest, False)] if near else []
-        )
-    newest = Announcement.objects.filter(downtime=downtime).order_by("-pk").first()
-    if newest is None or newest.kind not in (Told.ANNOUNCEMENT, Told.UPDATE):
-        return []
-    missing = acceptance.of_batch(newest.batch).missing
-    if not missing:
-        return []
-    return [Need(downtime, f"{len(missing)} mandatory lists have not accepted it yet.", latest, at > latest)]
+    if downtime.state == State.ANNOUNCED:
+        sentence = f"{missing} mandatory list{' has' if missing == 1 else 's have'} not accepted it yet."
+        return Need(downtime, sentence, latest, at > latest) if missing else None
+    if at > latest and not downtime.emergency_by_id:
+        return Need(downtime, "Too late for 24 hours of notice: postpone it.", None, True)
+    sentence = f"{downtime.get_state_display()}: the lists must have it."
+    return Need(downtime, sentence, latest, False) if latest - at <= NEAR else None
 
 
 def counts(at: datetime) -> list[tuple[str, int]]:

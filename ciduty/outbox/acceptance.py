@@ -1,5 +1,6 @@
 """Whether everybody who must be told was told: what gates ask of a batch of mails. How long ahead is theirs to say."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,7 +27,18 @@ def of_batch(batch: str) -> Acceptance:
 
     A server's acceptance counts, or a person who says it was done by hand; never a click (safety.md, surprise 11).
     """
-    mails = list(Mail.objects.filter(batch=batch, mandatory=True).order_by("pk"))
+    return of_batches([batch])[batch]
+
+
+def of_batches(batches: Collection[str]) -> dict[str, Acceptance]:
+    """Return how several batches stand now, by batch. One query."""
+    mails: dict[str, list[Mail]] = {batch: [] for batch in batches}
+    for mail in Mail.objects.filter(batch__in=batches, mandatory=True).order_by("pk"):
+        mails[mail.batch].append(mail)
+    return {batch: _of(its) for batch, its in mails.items()}
+
+
+def _of(mails: list[Mail]) -> Acceptance:
     missing = tuple(mail for mail in mails if mail.state != State.ACCEPTED)
     accepted = [mail.accepted_at for mail in mails if mail.state == State.ACCEPTED]
     return Acceptance(len(mails), missing, max(accepted, default=None))
