@@ -111,7 +111,13 @@ def _empty_the_tables_unguarded(self):
 OF_THE_DATABASE = {"db", "transactional_db", "database", "demo_database"}
 
 
+#: They read every page as everybody: minutes of work in which no database decides anything.
+SWEEPS = {"test_access", "test_pages_safely", "test_canary", "test_downtime_canary"}
+
+
 def _asks_the_database(item) -> bool:
+    if item.module.__name__.rpartition(".")[2] in SWEEPS:
+        return False
     return item.get_closest_marker("django_db") is not None or bool(OF_THE_DATABASE & set(item.fixturenames))
 
 
@@ -119,8 +125,8 @@ def _asks_the_database(item) -> bool:
 def pytest_collection_modifyitems(config, items):
     """Run browser tests last: Playwright's event loop stays in this thread once it has begun.
 
-    CIDUTY_PURE_TESTS=0 leaves out what no database decides, CIDUTY_BROWSER_TESTS=only all but the browser's tests: in
-    CI each runs once, in the other passes.
+    CIDUTY_PURE_TESTS=0 leaves out what no database decides, and the sweeps; CIDUTY_BROWSER_TESTS=only leaves out all but
+    the browser's tests. In CI each runs once, in the other passes.
     """
     if os.environ.get("CIDUTY_BROWSER_TESTS") == "only":
         config.hook.pytest_deselected(items=[item for item in items if not item.get_closest_marker("browser")])
