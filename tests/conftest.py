@@ -125,8 +125,8 @@ def _asks_the_database(item) -> bool:
 def pytest_collection_modifyitems(config, items):
     """Run browser tests last: Playwright's event loop stays in this thread once it has begun.
 
-    CIDUTY_PURE_TESTS=0 leaves out what no database decides, and the sweeps; CIDUTY_BROWSER_TESTS=only leaves out all but
-    the browser's tests. In CI each runs once, in the other passes.
+    CIDUTY_PURE_TESTS=0 leaves out what no database decides, and the sweeps; CIDUTY_BROWSER_TESTS=only leaves out all
+    but the browser's tests. In CI each runs once, in the other passes.
     """
     if os.environ.get("CIDUTY_BROWSER_TESTS") == "only":
         config.hook.pytest_deselected(items=[item for item in items if not item.get_closest_marker("browser")])
