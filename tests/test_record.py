@@ -6,8 +6,9 @@ from django.db import DatabaseError, connection, transaction
 from django.template.loader import render_to_string
 
 from ciduty.people.roles import Role
-from ciduty.record import timeline, write
+from ciduty.record import guard, timeline, write
 from ciduty.record.models import Entry
+from downtimes import frozen
 from tests.cast import A_MORNING, PersonFactory
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +44,7 @@ def refused(attempt, entry):
         with transaction.atomic():
             attempt(entry)
     except DatabaseError as problem:
-        return "append-only" in str(problem)
+        return any(refusal in str(problem) for refusal in (guard.REFUSAL, frozen.REFUSAL))
     return False
 
 
