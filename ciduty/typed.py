@@ -1,4 +1,4 @@
-"""Kinds of fields that people type into, for the forms of every job: words, a line, the number of a bug."""
+"""What the forms of every job are made of: words, a line, the number of a bug; a form that is a button alone."""
 
 import re
 import unicodedata
@@ -7,6 +7,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 MOST_BUG = 2**31 - 1
+#: The largest number that a row of ours can have: an address with a larger one leads nowhere.
+MOST_ID = 2**63 - 1
+#: A form that lost its hidden fields was not made by our page.
+BROKEN = "This form is no longer whole: open the page again."
 
 
 class Words(forms.CharField):
@@ -54,3 +58,13 @@ class BugNumber(forms.CharField):
         if not 0 < number <= MOST_BUG:
             raise ValidationError("This is no bug number: write it like 1412345, or paste the bug’s address.")
         return number
+
+
+class OpForm(forms.Form):
+    """A button alone. `op` names this very form, so that sent twice it is one."""
+
+    op = forms.RegexField("^[0-9a-f]{8}$", widget=forms.HiddenInput(attrs={"id": False}))
+
+    def __init__(self, *args, **kwargs):
+        """Write labels without a colon."""
+        super().__init__(*args, label_suffix="", **kwargs)

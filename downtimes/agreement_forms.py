@@ -15,12 +15,6 @@ CHOICES = [
 ]
 
 
-class OpForm(forms.Form):
-    """A button alone. `op` names this very form, so that sent twice it is one."""
-
-    op = forms.RegexField("^[0-9a-f]{8}$", widget=forms.HiddenInput(attrs={"id": False}))
-
-
 class AnswerForm(forms.Form):
     """An answer of somebody who is signed in as who was asked."""
 

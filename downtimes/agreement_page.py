@@ -13,9 +13,10 @@ from ciduty.outbox import post
 from ciduty.outbox.models import Mail
 from ciduty.people.models import Approver
 from ciduty.record.timeline import timeline
+from ciduty.typed import OpForm
 from downtimes import agreement, answering, asking_to_agree, notices, rules, sign_off, versions
 from downtimes.agreement import Vote
-from downtimes.agreement_forms import AnswerForm, OpForm, SettleForm
+from downtimes.agreement_forms import AnswerForm, SettleForm
 from downtimes.facts import facts_of
 from downtimes.models import Answer, Ask, Downtime, NoticeVersion
 from downtimes.rules import Asked, State

@@ -12,12 +12,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from ciduty.desk.context import moment_of
 from ciduty.people import throttle
 from ciduty.states import NotAllowed
+from ciduty.typed import MOST_ID, OpForm
 from downtimes import agreement_page, answering, asking_to_agree, sign_off
-from downtimes.agreement_forms import AnswerForm, OpForm, SettleForm, SignOffForm
+from downtimes.agreement_forms import AnswerForm, SettleForm, SignOffForm
 from downtimes.answering import Standing
 from downtimes.models import Answer, Ask, Downtime
 
-MOST = 2**63 - 1
 OLD_FORM = "This form is no longer whole: nobody was asked. Press the button on this page."
 
 
@@ -85,7 +85,7 @@ def _downtime_or_404(downtime_id: int) -> Downtime:
 
 
 def _number(number: int) -> int:
-    if number > MOST:
+    if number > MOST_ID:
         raise Http404
     return number
 

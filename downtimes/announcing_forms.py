@@ -2,7 +2,8 @@
 
 from django import forms
 
-from downtimes.window_forms import BROKEN, WindowForm, Words
+from ciduty.typed import BROKEN
+from downtimes.window_forms import WindowForm, Words
 
 MOST_BECAUSE = 1000
 

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_POST
 
 from ciduty.desk.context import moment_of
 from ciduty.states import NotAllowed
+from ciduty.typed import BROKEN, MOST_ID
 from downtimes import announcing, plan_page
 from downtimes.announcing_forms import (
     AnnounceForm,
@@ -17,9 +18,6 @@ from downtimes.announcing_forms import (
     RevisionForm,
 )
 from downtimes.models import Downtime
-
-MOST = 2**63 - 1
-BROKEN = "This form is no longer whole: open the page again."
 
 
 @require_POST
@@ -83,7 +81,7 @@ def agree_to_emergency(request, downtime_id):
 
 
 def _downtime_or_404(downtime_id: int) -> Downtime:
-    if downtime_id > MOST:
+    if downtime_id > MOST_ID:
         raise Http404
     return get_object_or_404(Downtime, pk=downtime_id)
 

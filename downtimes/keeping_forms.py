@@ -4,6 +4,7 @@ from django import forms
 
 from ciduty.outbox.addresses import NotAnAddress, on_the_wire
 from ciduty.people.models import Approver, Person
+from ciduty.typed import MOST_ID
 from downtimes.models import ListUse, MailingList
 from downtimes.window_forms import Line
 
@@ -13,7 +14,7 @@ ROW = "id"
 class KeptForm(forms.Form):
     """One row of one table; without a number it is a new one."""
 
-    id = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput)
+    id = forms.IntegerField(required=False, min_value=1, max_value=MOST_ID, widget=forms.HiddenInput)
 
     def __init__(self, *args, row, **kwargs):
         """Show what stands in the row, with ids of its own: many forms stand on one page."""

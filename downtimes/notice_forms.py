@@ -2,9 +2,10 @@
 
 from django import forms
 
+from ciduty.typed import BROKEN
 from downtimes.models import Downtime
 from downtimes.rules import Policy
-from downtimes.window_forms import BROKEN, TitleForm, Words
+from downtimes.window_forms import TitleForm, Words
 
 MOST_QUORUM = 99
 #: What the form holds, named as the downtime's own fields.

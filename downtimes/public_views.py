@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from ciduty import access
 from ciduty.desk.context import moment_of
+from ciduty.typed import MOST_ID
 from downtimes import agreement, calendar, showing, timeline
 from downtimes.models import Downtime
 from downtimes.rules import State
@@ -21,7 +22,6 @@ from downtimes.showing import Standing
 
 PAGE = 20
 MOST_PLANS = 50
-MOST_ID = 2**63 - 1
 LONGEST_SEARCH = 100
 #: A calendar may be this many seconds old: what turns private is gone from it within one poll (five minutes).
 CALENDAR_AGE = 60

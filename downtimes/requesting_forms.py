@@ -144,13 +144,3 @@ class RequestForm(forms.Form):
         if self.cleaned_data["component"]:
             product, component = self.cleaned_data["component"].split(" :: ", 1)
         return NewBug(product, component, self.cleaned_data["summary"])
-
-
-class OpForm(forms.Form):
-    """A button alone. `op` names this very form, so that sent twice it is one."""
-
-    op = forms.RegexField("^[0-9a-f]{8}$", widget=forms.HiddenInput(attrs={"id": False}))
-
-    def __init__(self, *args, **kwargs):
-        """Write labels without a colon."""
-        super().__init__(*args, label_suffix="", **kwargs)

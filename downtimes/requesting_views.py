@@ -14,14 +14,13 @@ from ciduty.outbox import changes, post
 from ciduty.outbox.rows import messages_of
 from ciduty.record.timeline import timeline
 from ciduty.states import NotAllowed
+from ciduty.typed import BROKEN, MOST_ID, OpForm
 from downtimes import flag_writes, requesting
 from downtimes.models import Nomination
 from downtimes.requesting_bug import fields_of, words_of
-from downtimes.requesting_forms import OpForm, RequestForm
+from downtimes.requesting_forms import RequestForm
 from downtimes.requesting_page import own_of, progress_of
 from downtimes.systems_of_old import SYSTEMS_OF_OLD
-
-MOST_ID = 2**63 - 1
 
 
 def nomination_or_404(person, nomination_id: int) -> Nomination:
@@ -82,7 +81,7 @@ def withdraw_nomination(request, nomination_id):
         raise PermissionDenied
     form = OpForm(request.POST)
     if not form.is_valid():
-        messages.warning(request, "This form is no longer whole: open the page again.")
+        messages.warning(request, BROKEN)
         return redirect("nomination", row.pk)
     try:
         requesting.withdraw(row, by=request.user, op=form.cleaned_data["op"])

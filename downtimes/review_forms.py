@@ -4,9 +4,9 @@ from datetime import datetime
 
 from django import forms
 
+from ciduty.typed import Line, OpForm, Words
 from downtimes import review
 from downtimes.models import Downtime
-from downtimes.requesting_forms import Line, OpForm, Words
 
 MOST_WORDS = 4000
 NEW = "new"

@@ -10,6 +10,7 @@ from django.db.models import Q
 from ciduty.outbox.addresses import NotAnAddress, on_the_wire
 from ciduty.people.models import Approver, Person
 from ciduty.people.roles import CIDUTY_ROLES
+from ciduty.typed import BROKEN
 from downtimes import local_times, mirrored, windows
 from downtimes.local_times import AskAgain
 from downtimes.models import Downtime, Item
@@ -22,8 +23,6 @@ MOST_PUBLIC_TEXT = 1000
 MOST_MINUTES = 3 * 24 * 60
 _BETWEEN = re.compile(r"[\s,;]+")
 _TREE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,79}")
-#: A form that lost its hidden fields was not made by our page.
-BROKEN = "This form is no longer whole: open the page again."
 
 
 class TitleForm(forms.Form):

@@ -11,11 +11,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from ciduty.desk.context import moment_of
 from ciduty.outbox import post
 from ciduty.states import NotAllowed
+from ciduty.typed import BROKEN, MOST_ID
 from downtimes import assigning, mirrored, plan_page, rules, windows
 from downtimes.models import Downtime, Item
 from downtimes.window_forms import ItemForm, NewForm, WindowForm
-
-MOST_ID = 2**63 - 1
 
 
 def downtime_or_404(downtime_id: int) -> Downtime:
@@ -155,7 +154,7 @@ def assign_item(request, downtime_id, item_id):
     """Give the bug of one piece of work to its worker."""
     op = request.POST.get("op", "")
     if not re.fullmatch("[0-9a-f]{8}", op):
-        messages.warning(request, "This form is no longer whole: open the page again.")
+        messages.warning(request, BROKEN)
         return redirect(_work_at(downtime_id))
     return _do(request, downtime_id, item_id, lambda item: assigning.assign(item, by=request.user, op=op))
 

@@ -11,6 +11,7 @@ from ciduty import access
 from ciduty.desk.context import moment_of
 from ciduty.outbox import changes
 from ciduty.states import NotAllowed
+from ciduty.typed import MOST_ID
 from ciduty.working_time import NoWorkingTime
 from loaners import asking, rules
 from loaners.asking_bug import about_debugged_bug, fields_of
@@ -18,8 +19,6 @@ from loaners.asking_forms import AskForm
 from loaners.asking_open import still_open
 from loaners.asking_progress import progress_of, visible_applications
 from loaners.models import Application, MachineClass
-
-MOST_ID = 2**63 - 1
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

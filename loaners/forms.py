@@ -6,6 +6,7 @@ from django import forms
 
 from ciduty import clock
 from ciduty.outbox import changes
+from ciduty.typed import OpForm
 from loaners import lending, workflow
 from loaners.asking_forms import Words
 from loaners.models import Machine
@@ -52,16 +53,6 @@ class AnswerForm(forms.Form):
         except changes.Unwritable as problem:
             self.add_error("comment", str(problem))
         return cleaned
-
-
-class OpForm(forms.Form):
-    """A button alone. `op` names this very form, so that sent twice it is one."""
-
-    op = forms.RegexField("^[0-9a-f]{8}$", widget=forms.HiddenInput(attrs={"id": False}))
-
-    def __init__(self, *args, **kwargs):
-        """Write labels without a colon."""
-        super().__init__(*args, label_suffix="", **kwargs)
 
 
 class QuestionForm(OpForm):

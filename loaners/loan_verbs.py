@@ -13,6 +13,7 @@ from django.conf import settings
 from ciduty import access
 from ciduty.outbox import post
 from ciduty.states import NotAllowed
+from ciduty.typed import OpForm
 from loaners import lending, machines, reclaiming, requester, workflow
 from loaners.forms import (
     ApproveForm,
@@ -21,7 +22,6 @@ from loaners.forms import (
     GrantForm,
     HandOverForm,
     HearBackForm,
-    OpForm,
     QuestionForm,
     UntilForm,
 )

@@ -14,13 +14,13 @@ from ciduty.outbox.models import BugUpdate
 from ciduty.outbox.rules import State
 from ciduty.people.models import Person, logins_of
 from ciduty.states import NotAllowed
+from ciduty.typed import BROKEN, MOST_ID, OpForm
 from loaners import agreeing, lending, loan_page, loan_verbs, loans_of, workflow
-from loaners.forms import AnswerForm, EvidenceForm, GrantForm, OpForm
+from loaners.forms import AnswerForm, EvidenceForm, GrantForm
 from loaners.loan_page import visible_or_404
 from loaners.models import Grant, ListKind, LoanerRequest, Step
 from loaners.rules import MOVES
 
-MOST = 2**63 - 1
 WHY_PROOF = "Say what shows that it was done: a log line, a link, a listing. That is the proof."
 WHY_GONE = "Say how you saw that the access is gone: that is the proof."
 
@@ -115,7 +115,7 @@ def _step_or_404(request, bug_id: int, step_id: int) -> tuple[LoanerRequest, Ste
 
 
 def _part_or_404(rows, number: int):
-    if number > MOST:
+    if number > MOST_ID:
         raise Http404
     return get_object_or_404(rows, pk=number)
 
@@ -154,7 +154,7 @@ def settle(request, bug_id, verb):
     """Reopen or resolve the bug, so that it agrees with the loan."""
     row, form = visible_or_404(request.user, bug_id), OpForm(request.POST)
     if not form.is_valid():
-        messages.warning(request, "This form is no longer whole: open the page again.")
+        messages.warning(request, BROKEN)
         return _back(row)
     try:
         done = agreeing.settle(row, verb, by=request.user, op=form.cleaned_data["op"])
@@ -171,7 +171,7 @@ def settle(request, bug_id, verb):
 @require_safe
 def of_person(request, person_id):
     """Show what one person has on loan and which access stands: one's own, and for CiDuty and managers anybody's."""
-    if person_id > MOST:
+    if person_id > MOST_ID:
         raise Http404
     person = get_object_or_404(Person, pk=person_id)
     if person != request.user and not access.may_see_every_loaner_request(request.user):

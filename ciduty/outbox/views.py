@@ -15,9 +15,9 @@ from ciduty.outbox import as_sent, changes, health, mail_check, rows, tabs, work
 from ciduty.outbox.models import BugUpdate, Delivery, Mail
 from ciduty.record.timeline import timeline
 from ciduty.states import NotAllowed
+from ciduty.typed import MOST_ID
 
 MODELS = {"mail": Mail, "bug": BugUpdate}
-MOST = 2**63 - 1
 
 
 @require_safe
@@ -135,7 +135,7 @@ def try_all_again(request):
 
 
 def _row_or_404(kind: str, row_id: int) -> Delivery:
-    if row_id > MOST:
+    if row_id > MOST_ID:
         raise Http404
     return get_object_or_404(MODELS[kind].objects.select_related("by"), pk=row_id)
 
