@@ -11,6 +11,7 @@ from email import message_from_string, policy
 import pytest
 
 from tests.running_demo import become, shot, until_seen, violations
+from tests.test_downtime_rule_notice import BOILERPLATE
 
 pytestmark = pytest.mark.browser
 
@@ -160,6 +161,7 @@ def test_five_people_bring_a_downtime_from_the_request_to_the_announcement(demo,
 
     sent = mail_to(demo, "dev-planning@example.com", TITLE)
     assert WORDING.split(";")[0] in " ".join(sent.get_content().split())
+    assert " ".join(BOILERPLATE.split()) in " ".join(sent.get_content().split())
     assert "/sign-off/" not in sent.get_content()
     copy = mail_to(demo, "release@example.com", "version 2")
     assert "/sign-off/" not in copy.get_content() and "code for that page" not in copy.get_content()
@@ -217,6 +219,7 @@ def test_the_pages_of_downtimes_are_accessible_and_fit_the_screen(demo, browser,
     found = []
     for name in ("", "1/", "1/plan/", "1/edit/", "1/notice/", "1/agreement/", "request/", "review/", "lists/", "new/"):
         page.goto(f"{demo.home}/downtimes/{name}")
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
         found += violations(page)
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:

@@ -257,7 +257,8 @@ def test_the_pages_of_loans_are_accessible_and_fit_the_screen(demo, browser, sch
     bugs = page.locator("td.summary a.number").all_inner_texts()
     loans = [f"/loaners/{bug}/" for bug in bugs[:6]]
     people = ["/loaners/person/1/", "/loaners/person/2/"]
-    for path in [*loans, "/", "/loaners/?show=all&state=overdue", *people, "/demo/mail/"]:
+    machines = ["/machines/", "/machines/1/", "/machines/import/", "/loaners/request/"]
+    for path in [*loans, "/", "/loaners/?show=all&state=overdue", *people, *machines, "/demo/mail/"]:
         page.goto(demo.home + path)
         page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
         page.screenshot(path=shot(f"{path.strip('/').replace('/', '-') or 'desk'}-{scheme}-{width}"), full_page=True)
