@@ -4,6 +4,9 @@ FROM python:3.12-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /srv/ciduty
 
+# The change log reads repositories through git itself, some of them over ssh.
+RUN apt-get update && apt-get install -y --no-install-recommends git openssh-client && rm -rf /var/lib/apt/lists/*
+
 # What runs is checked by hash, and so is what builds the one dependency that comes as source.
 COPY requirements-build.lock requirements.lock ./
 RUN pip install --require-hashes -r requirements-build.lock \

@@ -1,1 +1,1 @@
-"""What changed in CI: proposed, published, correlated. The room is reserved; its work is still to come."""
+"""What changed in CI: proposed by machines, published by people, asked by everyone."""

@@ -44,4 +44,22 @@ def _beat_table(sender, **_):
             "schedule": 300,
             "options": {"expires": 300, "queue": "sync"},
         },
+        # Every minute while something is planned or closed, else every five; whether it is time stands in rows.
+        "read the trees when due": {
+            "task": "ciduty.trees.tasks.poll_if_due",
+            "schedule": 10 if settings.DEMO else 15,
+            "options": {"expires": 60, "queue": "sync"},
+        },
+        # Looks which sources are due; each keeps to CIDUTY_COLLECT_SECONDS itself.
+        "read the sources of changes": {
+            "task": "changelog.tasks.collect",
+            "schedule": min(15, settings.CIDUTY_COLLECT_SECONDS),
+            "options": {"expires": 60, "queue": "sync"},
+        },
+        # Eight in the morning, in the desk's zone; five minutes later is nobody's matter.
+        "send the digests of changes": {
+            "task": "changelog.tasks.send_digests",
+            "schedule": 300,
+            "options": {"expires": 300, "queue": "sync"},
+        },
     }

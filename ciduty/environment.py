@@ -13,6 +13,8 @@ MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
 LONGEST_SENDER = 30
 #: A Message-ID holds it, beside 35 characters of its own, in a column of 200.
 LONGEST_SENDER_DOMAIN = 150
+#: What the column of a service's address takes.
+LONGEST_ADDRESS = 300
 
 
 def stop(name: str, value: str, expected: str) -> None:
@@ -26,6 +28,14 @@ def stop(name: str, value: str, expected: str) -> None:
 def text(name: str, default: str = "") -> str:
     """Return the variable, stripped; an empty one counts as unset."""
     return os.environ.get(name, "").strip() or default
+
+
+def secret(name: str) -> str:
+    """Return a token, or "" for none; one that no header can carry ends the start, and is never repeated."""
+    value = text(name)
+    if not re.fullmatch(r"[!-~]*", value):
+        stop(name, "(not shown)", "a token of ASCII characters without blanks")
+    return value
 
 
 def switch(name: str, default: bool) -> bool:
@@ -92,6 +102,17 @@ def choice(name: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         stop(name, value, "one of " + ", ".join(allowed))
     return value
+
+
+def tree_status(url: str, writes: str, token: str) -> None:
+    """End the start where trees are to be written, and it is not said where or with which token."""
+    if len(url) > LONGEST_ADDRESS:
+        stop("TREESTATUS_URL", f"{url[:60]}...", f"an address of at most {LONGEST_ADDRESS} characters")
+    if writes == "none":
+        return
+    for name, value in (("TREESTATUS_URL", url), ("TREESTATUS_TOKEN", token)):
+        if not value:
+            stop("TREESTATUS_WRITES", writes, f"none, unless {name} is set too")
 
 
 # --- mail ---------------------------------------------------------------------------------------------------------

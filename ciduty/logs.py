@@ -9,7 +9,9 @@ import structlog
 from django.conf import settings
 
 #: The link in a mail to one person: Django logs the path of every page that it refuses.
-_TOKEN = re.compile(r"(sign-off(?:/|%2F))[^/\s\"'?&%]+", re.IGNORECASE)
+_TOKEN = re.compile(r"((?:sign-off|digests(?:/|%2F)(?:confirm|leave))(?:/|%2F))[^/\s\"'?&%<>]+", re.IGNORECASE)
+#: The key of a program, wherever somebody pasted it; whole or cut.
+_KEY = re.compile(r"cdy_[A-Za-z0-9_-]{8,}")
 
 _SHARED = [
     structlog.stdlib.add_log_level,
@@ -18,7 +20,7 @@ _SHARED = [
 
 
 def _without_keys(logger, method_name, event_dict):
-    """Blank every secret of the settings, and the token of a sign-off page, wherever it stands in a line."""
+    """Blank every secret of the settings, the token of a mail's link and a program's key, wherever it stands."""
     secrets = [settings.BUGZILLA_API_KEY, settings.SECRET_KEY]
     for field, value in event_dict.items():
         if isinstance(value, str):
@@ -30,8 +32,8 @@ def _without_keys(logger, method_name, event_dict):
 
 
 def without_tokens(text: str) -> str:
-    """Return a text with the token of each sign-off page taken out of its address (safety.md C4)."""
-    return _TOKEN.sub(r"\1(token)", text)
+    """Return a text with the token of each mail's link taken out, and each program's key (safety.md C4, C5)."""
+    return _KEY.sub("cdy_(key)", _TOKEN.sub(r"\1(token)", text))
 
 
 def formatter():

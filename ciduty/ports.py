@@ -38,9 +38,9 @@ def localhost_is_here() -> bool:
         return False
 
 
-def three_free() -> int:
-    """Return a port that is free together with the two after it: the pages, the sandbox Bugzilla, the mail sink."""
+def four_free() -> int:
+    """Return a port that is free together with the three after it: the pages, both sandboxes, the mail sink."""
     for port in range(FIRST, 65500, 10):
-        if not any(why_not_listen("127.0.0.1", port + offset) for offset in range(3)):
+        if not any(why_not_listen("127.0.0.1", port + offset) for offset in range(4)):
             return port
     return FIRST

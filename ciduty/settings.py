@@ -75,11 +75,15 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "csp",
+    "rest_framework",
+    "drf_spectacular",
     "ciduty",
     "ciduty.people",
     "ciduty.record",
     "ciduty.bugzilla",
     "ciduty.outbox",
+    "ciduty.systems",
+    "ciduty.trees",
     "ciduty.desk",
     "ciduty.demo",
     "loaners",
@@ -90,6 +94,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "changelog.public.conditional.ConditionalMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -126,6 +131,10 @@ TEMPLATES = [
     }
 ]
 
+REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}  # views say the rest themselves
+# Choices stand where they are used, and say what they are: made-up names and a second list help nobody.
+SPECTACULAR_SETTINGS = {"POSTPROCESSING_HOOKS": [], "ENUM_GENERATE_CHOICE_DESCRIPTION": False}
+
 # --- data -----------------------------------------------------------------------------------------------------------
 
 DATABASE_URL = environment.text("DATABASE_URL")
@@ -144,6 +153,8 @@ def _database() -> dict:
     if scheme == "sqlite":
         return _sqlite(database["NAME"])
     database["CONN_MAX_AGE"] = 60
+    # Compiling a query takes 50 ms and more, which no page's query is worth.
+    database.setdefault("OPTIONS", {}).setdefault("options", "-c jit=off")
     database["CONN_HEALTH_CHECKS"] = True  # without it the first request after a database restart fails
     return database
 
@@ -294,6 +305,25 @@ CIDUTY_SELF_SERVE_URL = environment.address("CIDUTY_SELF_SERVE_URL", "https://bu
 CIDUTY_END_TO_END_URL = environment.address(
     "CIDUTY_END_TO_END_URL", "https://build.mozilla.org/buildapi/reports/endtoend"
 )
+
+# --- trees ----------------------------------------------------------------------------------------------------------
+
+# The tree status service of either generation; with none, trees are what duty says by hand.
+TREESTATUS_URL = environment.address("TREESTATUS_URL")
+# Lando has no writing API: there, people follow a link and we look whether it was done (design.md, decision 8).
+TREESTATUS_WRITES = environment.choice("TREESTATUS_WRITES", ("none", "patch"))
+TREESTATUS_TOKEN = environment.secret("TREESTATUS_TOKEN")
+environment.tree_status(TREESTATUS_URL, TREESTATUS_WRITES, TREESTATUS_TOKEN)
+
+# --- the change log -------------------------------------------------------------------------------------------------
+
+# Each source is asked this often; what nothing is new of costs one question.
+CIDUTY_COLLECT_SECONDS = environment.whole_number("CIDUTY_COLLECT_SECONDS", 60 if DEMO else 300, 5, 86400)
+# Where sources with an address of github.com are read, and the only place that the token is sent to.
+GITHUB_API_URL = environment.address("GITHUB_API_URL", "https://api.github.com")
+GITHUB_TOKEN = environment.secret("GITHUB_TOKEN")
+# A source is an address that a lead types: without this none of them leads into a private network, or to a folder here.
+CIDUTY_SOURCES_INSIDE = environment.switch("CIDUTY_SOURCES_INSIDE", False)
 
 # --- mail (the outbox reads it) -------------------------------------------------------------------------------------
 

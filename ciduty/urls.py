@@ -11,6 +11,9 @@ urlpatterns = [
     path("loaners/", include("loaners.urls")),
     path("machines/", include("loaners.machine_urls")),
     path("", include("downtimes.urls")),
+    path("", include("changelog.urls")),
+    path("", include("ciduty.trees.urls")),
+    path("systems/", include("ciduty.systems.urls")),
 ]
 
 if settings.DEMO:

@@ -17,7 +17,7 @@ from ciduty.outbox.rules import Priority
 from ciduty.outbox.rules import State as MailState
 from ciduty.record import write
 from ciduty.states import NotAllowed
-from downtimes import facts, flag_writes, local_times, rules, versions, windows
+from downtimes import change_events, facts, flag_writes, local_times, rules, versions, windows
 from downtimes.models import Announcement, Downtime, ListUse, MailingList, NoticeVersion, Told
 from downtimes.rules import MOVES, State
 
@@ -71,6 +71,7 @@ def announce(downtime: Downtime, *, by, version: int) -> Announcement:
         entry={"caused": [str(mail) for mail in mails]},
         told_first_at=downtime.told_first_at or at, sequence=downtime.sequence + (1 if told_before else 0),
     )  # fmt: skip
+    change_events.tell(downtime, at)
     return announcement
 
 
@@ -143,6 +144,7 @@ def postpone(
         sequence=downtime.sequence + 1, revision=downtime.revision + 1,
     )  # fmt: skip
     flag_writes.tell_time(downtime, by=by)
+    change_events.tell(downtime, at)
     return downtime
 
 
@@ -159,6 +161,7 @@ def cancel(downtime: Downtime, *, by, because: str) -> Downtime:
         downtime, MOVES, "cancel", "Cancelled, with the reason to everyone who was told", by=by, at=at,
         entry={"caused": [str(mail) for mail in mails]}, sequence=downtime.sequence + 1,
     )  # fmt: skip
+    change_events.tell(downtime, at)
     for item in downtime.items.select_related("nomination"):
         windows.give_back(item, f"Waits for a decision again: “{downtime.title}” was cancelled", by=by)
     return downtime

@@ -15,7 +15,18 @@ class DowntimesConfig(AppConfig):
         from ciduty import works
         from ciduty.bugzilla import poll
         from ciduty.outbox import rows
-        from downtimes import agreement, announcing, assigning, flag_writes, requesting, sync, tasks
+        from ciduty.trees import polling
+        from downtimes import (
+            agreement,
+            announcing,
+            assigning,
+            change_events,
+            flag_writes,
+            needs,
+            requesting,
+            sync,
+            tasks,
+        )
 
         if sync.follow not in poll.followers:
             poll.followers.append(sync.follow)
@@ -24,6 +35,8 @@ class DowntimesConfig(AppConfig):
         agreement.register()
         announcing.register()
         assigning.register()
+        change_events.register()
+        polling.needed_often(needs.has_a_window_near)
         works.register(works.Work("downtime reminders", tasks.remind_with_the_tick))
         rows.link("nomination", lambda number: reverse("nomination", args=[number]))
         rows.link("downtime", lambda number: reverse("plan_downtime", args=[number]))

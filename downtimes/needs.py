@@ -35,7 +35,7 @@ def section(person, at: datetime) -> list[Section]:
     waiting = waiting_nominations(at)
     total = waiting.count()
     if total:
-        rows = list(waiting.order_by("asked_at", "pk")[:ROWS])
+        rows = review_rows.rows_for(person, waiting.select_related("asked_by").order_by("asked_at", "pk")[:ROWS])
         more_at = reverse("review_nominations")
         found.append(Section("Downtime requests to decide", "downtimes/_nominations.html", rows, total, more_at))
     needs = needs_of(at)
@@ -83,7 +83,14 @@ def _of(downtime: Downtime, missing: int, at: datetime) -> Need | None:
     return Need(downtime, sentence, latest, False) if latest - at <= NEAR else None
 
 
+def has_a_window_near(at: datetime) -> bool:
+    """Answer whether an announced window runs, or begins within the hour: then the trees are read every minute."""
+    announced = Downtime.objects.filter(state=State.ANNOUNCED, starts_at__lte=at + timedelta(hours=1))
+    return announced.filter(ends_at__gt=at).exists()
+
+
 def counts(at: datetime) -> list[tuple[str, int]]:
     """Return how many downtimes are announced and still to come."""
     coming = Downtime.objects.public().filter(state=State.ANNOUNCED, ends_at__gt=at)
-    return [("downtimes planned", coming.count())]
+    planned = coming.count()
+    return [(f"downtime{'' if planned == 1 else 's'} planned", planned)]

@@ -14,13 +14,13 @@ from ciduty.outbox import changes, post
 from ciduty.outbox.rows import messages_of
 from ciduty.record.timeline import timeline
 from ciduty.states import NotAllowed
+from ciduty.systems.models import System
 from ciduty.typed import BROKEN, MOST_ID, OpForm
 from downtimes import flag_writes, requesting
 from downtimes.models import Nomination
 from downtimes.requesting_bug import fields_of, words_of
 from downtimes.requesting_forms import RequestForm
 from downtimes.requesting_page import own_of, progress_of
-from downtimes.systems_of_old import SYSTEMS_OF_OLD
 
 
 def nomination_or_404(person, nomination_id: int) -> Nomination:
@@ -123,7 +123,7 @@ def _page(request, form: RequestForm, *, preview: dict | None = None, status: in
     context = {
         "form": form,
         "preview": preview,
-        "systems": SYSTEMS_OF_OLD,
+        "systems": System.objects.in_use().filter(needs_coordination=True).values_list("title", "serves"),  # R35
         "own": own_of(request.user),
         "is_known_to_bugzilla": request.user.bugzilla_logins.exists(),
         "may_review": access.may_plan_downtimes(request.user),

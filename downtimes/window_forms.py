@@ -10,12 +10,12 @@ from django.db.models import Q
 from ciduty.outbox.addresses import NotAnAddress, on_the_wire
 from ciduty.people.models import Approver, Person
 from ciduty.people.roles import CIDUTY_ROLES
-from ciduty.typed import BROKEN
+from ciduty.typed import BROKEN, BugNumber
 from downtimes import local_times, mirrored, windows
 from downtimes.local_times import AskAgain
 from downtimes.models import Downtime, Item
 from downtimes.rules import AHEAD, TIMES, Close, Facts, Policy, Urgency
-from downtimes.window_fields import BugNumber, Line, Words
+from downtimes.window_fields import Line, Words
 
 MOST_TREES = 50
 MOST_GROUPS = 20

@@ -9,7 +9,7 @@ from ciduty import clock, working_time
 from ciduty.bugzilla.models import Visibility
 from ciduty.record import write
 from ciduty.states import NotAllowed
-from loaners import checklists, machines, notices, rules, tracking, workflow
+from loaners import change_events, checklists, machines, notices, rules, tracking, workflow
 from loaners.models import Grant, ListKind, LoanerRequest, Machine, Step
 from loaners.rules import RequestState
 
@@ -197,6 +197,7 @@ def hand_over(request: LoanerRequest, *, by, how_to: str, until: date, op: str) 
     caused = [*told, *filter(None, [letter])]
     dates = {"handed_over_at": at, "due_at": due, "reminded": _reminders_behind(due, at)}
     workflow.move(request, "hand over", sentence, by=by, caused=caused, op=op, **dates)
+    change_events.handed_over(request, request.machine, at)
 
 
 def _why_not_hand_over(request: LoanerRequest, how_to: str) -> str:

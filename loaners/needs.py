@@ -46,7 +46,8 @@ def _section(name, title, template, tabs, counts, person, at) -> Section:
 def counts(at: datetime) -> list[tuple[str, int]]:
     """Return how many wait, and how many of them longer than promised."""
     waiting = LoanerRequest.objects.filter(queue.UNANSWERED)
+    all_of_them = waiting.count()
     return [
-        ("loaner requests waiting for an answer", waiting.count()),
+        (f"loaner request{'' if all_of_them == 1 else 's'} waiting for an answer", all_of_them),
         ("of them waiting longer than one working day", waiting.overdue(at).count()),
     ]

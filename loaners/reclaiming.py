@@ -5,7 +5,7 @@ from django.db import transaction
 from ciduty import clock
 from ciduty.outbox import post
 from ciduty.states import NotAllowed
-from loaners import checklists, machines, notices, rules, tracking, workflow
+from loaners import change_events, checklists, machines, notices, rules, tracking, workflow
 from loaners.models import ListKind, LoanerRequest
 from loaners.rules import RequestState
 
@@ -55,7 +55,9 @@ def finish(request: LoanerRequest, *, by, op: str) -> None:
         caused.append(workflow.tell_bug(request, "finish", wants, by=by, op=op))
     caused += tracking.back(request, request.machine, by)
     sentence = f"{request.machine} is back; the loan is over"
-    workflow.move(request, "finish", sentence, by=by, caused=caused, op=op, returned_at=clock.now())
+    at = clock.now()
+    workflow.move(request, "finish", sentence, by=by, caused=caused, op=op, returned_at=at)
+    change_events.came_back(request, request.machine, at)
 
 
 def disagreement(request: LoanerRequest) -> str:

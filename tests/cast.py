@@ -249,8 +249,20 @@ def names_of_the_site(patterns=None):
             yield from names_of_the_site(pattern.url_patterns)
 
 
+#: Where a test does not say which: one of each, whether it is there or not.
+ONE_OF_EACH = {
+    "change_id": [1],
+    "source_id": [1],
+    "closure_id": [1],
+    "token_id": [1],
+    "slug": ["hg-mozilla-org"],
+    "name": ["autoland"],
+}
+
+
 def addresses_of_the_site(**arguments):
     """Yield every address with every given value of its argument (`bug_id=[1400123]`); a new argument needs values."""
+    arguments = ONE_OF_EACH | arguments
     for name, wanted in names_of_the_site():
         for values in product(*(arguments[argument] for argument in wanted)):
             yield reverse(name, args=values)

@@ -19,7 +19,7 @@ if "ciduty.settings" in sys.modules:
 
 #: What the environment may choose: which database and which broker the tests run on.
 CHOSEN_OUTSIDE = ("DATABASE_URL", "REDIS_URL", "CIDUTY_BROWSER_TESTS", "CIDUTY_PURE_TESTS", "CIDUTY_WITHOUT_GATE")
-CLEARED = ("BUGZILLA_", "CIDUTY_", "EMAIL_", "TREESTATUS_", "OIDC_", "DJANGO_")
+CLEARED = ("BUGZILLA_", "CIDUTY_", "EMAIL_", "GITHUB_", "TREESTATUS_", "OIDC_", "DJANGO_")
 CLEARED_NAMES = ("SECRET_KEY", "DEBUG", "SITE_URL", "ALLOWED_HOSTS", "PORT", "MAIL_FROM", "SENTRY_DSN", "LOG_LEVEL")
 CLEARED_NAMES += ("BEHIND_PROXY", "SECURE_SSL_REDIRECT")
 
@@ -112,11 +112,48 @@ OF_THE_DATABASE = {"db", "transactional_db", "database", "demo_database"}
 
 
 #: They read every page as everybody: minutes of work in which no database decides anything.
-SWEEPS = {"test_access", "test_pages_safely", "test_canary", "test_downtime_canary"}
+SWEEPS = {
+    "test_access",
+    "test_pages_safely",
+    "test_canary",
+    "test_downtime_canary",
+    "test_changelog_public_caching",
+}
+
+
+#: Pages, letters, forms and tables of rules: they ask through the ORM in ordinary ways, which the others do on
+#: PostgreSQL in CI; `make test` with DATABASE_URL runs these there as well.
+ORDINARY = {
+    "test_asking", "test_border_attacks", "test_changelog_before_asking", "test_changelog_publishing_entering",
+    "test_changelog_publishing_pages", "test_changelog_sources_git", "test_changelog_sources_github",
+    "test_changelog_sources_mercurial", "test_changelog_sources_pages", "test_demo", "test_demo_pages", "test_desk",
+    "test_downtime_lists", "test_downtime_notice", "test_downtime_public", "test_downtime_requesting",
+    "test_downtime_review", "test_downtime_rule_agreement", "test_downtime_rule_announcing",
+    "test_downtime_rule_notice", "test_downtime_rule_request", "test_downtime_rule_window", "test_health",
+    "test_downtime_windows", "test_loan_pages", "test_loaner_clock_table", "test_loaner_lending",
+    "test_loaner_reclaiming", "test_loaner_reminders", "test_loaner_workflow",
+    "test_machine_import", "test_machines", "test_outbox_page", "test_people", "test_poll_command",
+    "test_receive_mail", "test_sign_off", "test_states", "test_systems", "test_tokens", "test_trees_pages",
+}  # fmt: skip
+
+
+#: They start whole process trees and wait for them: on SQLite they run with the browser's, which wait as well, and with
+#: the sweeps, so that both passes end at about the same time.
+PROCESSES = {"test_supervise", "test_start_errors"}
+
+
+def _goes_with_the_browser(item) -> bool:
+    if item.get_closest_marker("browser") is not None:
+        return True
+    return _module(item) in PROCESSES | SWEEPS and os.environ.get("CIDUTY_PURE_TESTS") != "0"
+
+
+def _module(item) -> str:
+    return item.module.__name__.rpartition(".")[2]
 
 
 def _asks_the_database(item) -> bool:
-    if item.module.__name__.rpartition(".")[2] in SWEEPS:
+    if _module(item) in SWEEPS | ORDINARY:
         return False
     return item.get_closest_marker("django_db") is not None or bool(OF_THE_DATABASE & set(item.fixturenames))
 
@@ -125,12 +162,15 @@ def _asks_the_database(item) -> bool:
 def pytest_collection_modifyitems(config, items):
     """Run browser tests last: Playwright's event loop stays in this thread once it has begun.
 
-    CIDUTY_PURE_TESTS=0 leaves out what no database decides, and the sweeps; CIDUTY_BROWSER_TESTS=only leaves out all
-    but the browser's tests. In CI each runs once, in the other passes.
+    CIDUTY_PURE_TESTS=0 leaves out what no database decides, the sweeps and what is ordinary; CIDUTY_BROWSER_TESTS=only
+    leaves out all but the browser's tests, the sweeps and those of whole process trees, which 0 leaves out. In CI each
+    runs once on SQLite.
     """
-    if os.environ.get("CIDUTY_BROWSER_TESTS") == "only":
-        config.hook.pytest_deselected(items=[item for item in items if not item.get_closest_marker("browser")])
-        items[:] = [item for item in items if item.get_closest_marker("browser")]
+    wanted = os.environ.get("CIDUTY_BROWSER_TESTS")
+    if wanted in {"only", "0"}:
+        left_out = [item for item in items if _goes_with_the_browser(item) != (wanted == "only")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _goes_with_the_browser(item) == (wanted == "only")]
     if os.environ.get("CIDUTY_PURE_TESTS") == "0":
         left_out = [item for item in items if not _asks_the_database(item)]
         config.hook.pytest_deselected(items=left_out)

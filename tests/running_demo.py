@@ -30,7 +30,7 @@ class Demo:
 @pytest.fixture(scope="module")
 def running_demo(browser, tmp_path_factory):
     """A demo of its own for each file of tests."""
-    port, state = ports.three_free(), tmp_path_factory.mktemp("demo")
+    port, state = ports.four_free(), tmp_path_factory.mktemp("demo")
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("CIDUTY_", "DATABASE_", "REDIS_"))
     }

@@ -16,13 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 JOBS = {"loaners", "downtimes", "cases", "changelog"}
 #: Top of the arrows: they may see everything, and nobody imports them.
 TOP = ("ciduty.demo", "ciduty.urls", "ciduty.celery")
-SANDBOX = "ciduty.bugzilla.sandbox"
+SANDBOXES = ("ciduty.bugzilla.sandbox", "ciduty.trees.sandbox")
 DRAWERS = {"utils", "util", "common", "core", "helpers", "helper", "services", "misc", "lib"}
 
 #: May read a clock of their own, and why. Waiting and measuring with time.monotonic and time.sleep is no clock.
 OWN_CLOCK = {
     "ciduty/clock.py": "it is the clock",
     "ciduty/bugzilla/sandbox/": "another server with its own time, which tests and the demo set",
+    "ciduty/trees/sandbox/": "another server with its own time, which tests and the demo set",
     "ciduty/management/commands/smtp_sink.py": "names the demo's mails by when they came, and decides nothing",
     "bench/": "it dates the worlds that it makes",
 }
@@ -30,6 +31,7 @@ OWN_CLOCK = {
 CATCHES_ALL = {
     "ciduty/bugzilla/client.py": "the border: python-bugzilla lets KeyError and TypeError through beside its own",
     "ciduty/bugzilla/sandbox/server.py": "a server's edge: a bug of ours becomes an answer, and the server goes on",
+    "ciduty/trees/sandbox/server.py": "a server's edge: a bug of ours becomes an answer, and the server goes on",
     "ciduty/management/commands/tick.py": "the edge of each work of the tick: a broken one must not stop the others",
     "ciduty/bell.py": "the broker's library raises what it likes; a lost ring costs seconds",
     "ciduty/outbox/delivery.py": "the edge of each app's hook: its bug holds its own row, and the others leave",
@@ -41,6 +43,8 @@ IMPORTS_LATE = {
     "ciduty/clock.py move": "the model needs the apps, and settings import this package before them",
     "ciduty/management/commands/supervise.py _environment": "a real installation never loads the sandbox",
     "ciduty/outbox/apps.py ready": "models cannot be imported before the apps are ready",
+    "ciduty/trees/apps.py ready": "models cannot be imported before the apps are ready",
+    "changelog/apps.py ready": "models cannot be imported before the apps are ready",
     "loaners/apps.py ready": "models cannot be imported before the apps are ready",
     "downtimes/apps.py ready": "models cannot be imported before the apps are ready",
     "bench/": "the stage sets the environment before Django reads it",
@@ -134,12 +138,9 @@ def wrong_libraries(path, source):
         ):
             if not is_in(path, OUTSIDE_WORLD):
                 yield f"speaks to the network with {name}"
-        if (
-            belongs(module, SANDBOX)
-            and not belongs(name, SANDBOX)
-            and name.partition(".")[0] not in sys.stdlib_module_names
-        ):
-            if name not in ("ciduty", "ciduty.bugzilla"):
+        sandbox = next((one for one in SANDBOXES if belongs(module, one)), None)
+        if sandbox and not belongs(name, sandbox) and name.partition(".")[0] not in sys.stdlib_module_names:
+            if name not in ("ciduty", sandbox.rpartition(".")[0]):
                 yield f"imports {name}: the sandbox knows neither Django nor ciduty"
         if path.endswith("/rules.py"):
             known = name.partition(".")[0] in sys.stdlib_module_names or name in ("ciduty", "django.db.models")

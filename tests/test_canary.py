@@ -152,7 +152,7 @@ def sweep_the_site(swept, clients, people, bugs, downtime):
 
 def read(swept, role, response):
     headers = "\n".join(f"{name}: {value}" for name, value in response.headers.items())
-    swept.add(role, f"{response.status_code}\n{headers}\n{response.cookies.output()}\n{response.content.decode()}")
+    swept.add(role, f"{response.status_code}\n{headers}\n{response.cookies.output()}\n{b''.join(response).decode()}")
     return response
 
 

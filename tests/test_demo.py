@@ -118,7 +118,7 @@ def test_the_demo_world_is_never_served_as_a_real_installation(tmp_path):
     started = subprocess.run(
         command,
         cwd=ROOT,
-        env=environment | {"CIDUTY_DEMO": "0", "PORT": str(ports.three_free())},
+        env=environment | {"CIDUTY_DEMO": "0", "PORT": str(ports.four_free())},
         capture_output=True,
         text=True,
         timeout=60,

@@ -139,7 +139,7 @@ def test_sync_now_respects_the_breaker(waiting, clients, bugzilla):
 
 def test_the_front_door_counts_without_names(waiting, stranger):
     page = stranger.get("/").content.decode()
-    assert "<strong>1</strong>loaner requests waiting for an answer" in page
+    assert "<strong>1</strong>loaner request waiting for an answer" in page
     assert "t-w1064" not in page
     assert "Developer" not in page
     assert f"id={waiting}" not in page

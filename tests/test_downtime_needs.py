@@ -7,12 +7,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from ciduty import clock
+from ciduty.bugzilla.models import Visibility
 from ciduty.outbox.models import Mail
 from ciduty.outbox.rules import State as MailState
 from ciduty.people.roles import Role
+from ciduty.trees import polling
 from downtimes import announcing, answering, needs
 from downtimes.rules import Asked, Decision
-from tests.cast import NominationFactory
+from tests.cast import BugTextFactory, NominationFactory
 from tests.downtime_stage import announced, approve_as, plan
 
 pytestmark = pytest.mark.django_db
@@ -71,7 +73,7 @@ def test_the_desk_shows_both_and_the_front_door_counts_what_was_announced(people
     desk = clients[Role.DUTY].get("/").content.decode()
     assert "Firmware for the switches" in desk and "2 mandatory lists have not accepted it yet." in desk
     door = stranger.get("/").content.decode()
-    assert "<strong>1</strong>downtimes planned" in door
+    assert "<strong>1</strong>downtime planned" in door
     assert "Firmware" not in door and "mandatory" not in door
 
 
@@ -87,3 +89,18 @@ def test_the_desk_asks_as_often_for_ten_downtimes_as_for_one(people):
     for number in range(9):
         announced(people, starts_in=timedelta(days=5 + 3 * number))
     assert asked() == one == 4
+
+
+def test_a_nomination_without_wording_shows_what_the_bug_is_about_as_far_as_duty_may_read_it(people, clients):
+    for visibility, seen in ((Visibility.PUBLIC, True), (Visibility.RESTRICTED, False)):
+        bug = BugTextFactory(bug__visibility=visibility, summary=f"Firmware, {visibility}").bug
+        NominationFactory(state="requested", public_text="", bug_id=bug.pk)
+        assert (f"Firmware, {visibility}" in clients[Role.DUTY].get("/").content.decode()) == seen
+
+
+@pytest.mark.parametrize(("hours", "often"), [(1.1, False), (0.9, True), (-1, True), (-9, False)])
+def test_trees_are_read_often_from_an_hour_before_a_window_until_it_is_over(people, hours, often):
+    downtime = announced(people)
+    length = downtime.ends_at - downtime.starts_at
+    assert timedelta(hours=1) < length < timedelta(hours=9)
+    assert polling.is_needed_often(downtime.starts_at - timedelta(hours=hours)) == often

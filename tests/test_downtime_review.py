@@ -44,7 +44,7 @@ def address(nomination, verb):
 
 
 def in_days(days):
-    return (clock.now() + timedelta(days=days)).date()
+    return review.today(clock.now() + timedelta(days=days))
 
 
 def looked_at(client, nomination, verb, *, op=OP, follow=True, **typed):

@@ -1,5 +1,6 @@
-"""The rules of asking and reviewing by their number (domain.md, chapter 2): R1 to R6, R15, R17, R18 and trap c."""
+"""The rules of asking and reviewing by their number (domain.md, chapter 2): R1 to R6, R15, R17, R18, R35, trap c."""
 
+import importlib
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -11,10 +12,10 @@ from ciduty.outbox import changes, delivery
 from ciduty.outbox.models import BugUpdate
 from ciduty.people.roles import Role
 from ciduty.states import NotAllowed
+from ciduty.systems.models import System
 from downtimes import flag_writes, requesting, review, review_rows
 from downtimes.models import Nomination
 from downtimes.rules import NominationState
-from downtimes.systems_of_old import SYSTEMS_OF_OLD
 from tests.cast import BugFactory, BugTextFactory, DowntimeFactory, NominationFactory, cycle_done, file
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.django_db
 FLAG = "needs-treeclosure"
 ASK, QUEUE = "/downtimes/request/", "/downtimes/review/"
 START = datetime(2026, 12, 1, 8, tzinfo=UTC)
+#: Name -> what it serves, as the catalogue begins.
+SYSTEMS_OF_OLD = importlib.import_module("ciduty.systems.migrations.0002_systems_of_old").SYSTEMS
 
 
 def form(client, **other):
@@ -90,6 +93,28 @@ def test_r1_any_system_can_be_asked_for_and_comes_to_ciduty(it, queue, system):
 def test_r1_a_request_without_a_system_is_refused(it):
     assert ask(it, system="").status_code == 422
     assert not Nomination.objects.exists()
+
+
+# --- R35: what needs a coordinated downtime is suggested; any other system may be typed -------------------------------
+
+
+def suggested(client):
+    offered = re.search(r'<datalist id="systems">(.*?)</datalist>', client.get(ASK).content.decode())[1]
+    return re.findall(r'<option value="([^"]+)">([^<]*)</option>', offered)
+
+
+def test_r35_the_16_systems_of_old_are_suggested_with_what_they_serve(it):
+    assert len(SYSTEMS_OF_OLD) == 16
+    assert sorted(suggested(it)) == sorted(SYSTEMS_OF_OLD)
+
+
+def test_r35_what_a_lead_marks_in_the_catalogue_is_suggested_and_what_is_not_is_not(it):
+    System.objects.create(slug="signers", title="macOS signers", serves="signing", needs_coordination=True)
+    System.objects.create(slug="wiki", title="The wiki", serves="reading")
+    System.objects.filter(slug="cvs-mozilla-org").update(is_active=False)
+    System.objects.filter(slug="hg-mozilla-org").update(needs_coordination=False)
+    now = {name for name, _ in suggested(it)}
+    assert now == {name for name, _ in SYSTEMS_OF_OLD} - {"cvs.mozilla.org", "hg.mozilla.org"} | {"macOS signers"}
 
 
 # --- R2: by the flag --------------------------------------------------------------------------------------------------

@@ -75,8 +75,12 @@ EVERYWHERE = {
 }
 #: The address of a page that stands in one mail to one person goes nowhere, not even to our own pages.
 LETTERS_OWN = {"Referrer-Policy": "strict-origin"}
+LETTERS = ("/changes/digests/confirm/", "/changes/digests/leave/")
 #: The same for everybody, and fetched often: a cache may keep it for a minute.
 CALENDAR = "/downtimes/calendar.ics"
+LOG = re.compile(
+    r"/changes/(\d+/|density/|feed\.\w+|changes\.csv|before/)?|/api/(changes/(\d+/|before/)?|changelog/|sources/|schema/|docs/)"
+)
 
 
 class Page(HTMLParser):
@@ -257,7 +261,8 @@ def every_answer(clients, people, demo):
 
 def test_every_answer_carries_the_headers_that_protect(every_answer):
     for asked, answer in every_answer.items():
-        is_letter = asked[2].startswith("/sign-off/") and answer.status_code in (200, 422)
+        signs_off = asked[2].startswith("/sign-off/") and answer.status_code in (200, 422)
+        is_letter = signs_off or asked[2].startswith(LETTERS)
         for name, value in (EVERYWHERE | LETTERS_OWN if is_letter else EVERYWHERE).items():
             assert answer.headers.get(name) == value, (asked, name)
         rules = {rule.split()[0]: rule.split()[1:] for rule in answer.headers["Content-Security-Policy"].split(";")}
@@ -270,12 +275,26 @@ def test_every_answer_carries_the_headers_that_protect(every_answer):
         assert "script-src" not in rules, "default-src says it"
 
 
-def test_no_cache_keeps_a_page_but_the_calendar(every_answer):
+def test_no_cache_keeps_a_page_but_the_calendar_and_the_public_log(every_answer):
+    kept = set()
     for asked, answer in every_answer.items():
-        if asked[1:] == ("get", CALENDAR):
-            assert answer.headers["Cache-Control"] == "public, max-age=60"
+        is_public = asked[2] == CALENDAR or LOG.fullmatch(asked[2])
+        if asked[1] == "get" and is_public and answer.status_code == 200:
+            assert answer.headers["Cache-Control"] == "public, max-age=60", asked
+            assert "Cookie" not in answer.headers.get("Vary", "") and not answer.cookies, asked
+            kept.add(asked[2])
+        elif asked[1:] == ("get", "/api/trees/"):
+            assert answer.headers["Cache-Control"] == "public, max-age=15"
         else:
             assert "no-store" in answer.headers["Cache-Control"], asked
+    assert {CALENDAR, "/changes/", "/changes/feed.atom", "/api/changes/"} <= kept
+
+
+def test_what_a_cache_keeps_is_the_same_for_everybody(every_answer):
+    for (role, method, address), answer in every_answer.items():
+        if method == "get" and LOG.fullmatch(address) and not answer.streaming:
+            stranger = every_answer[Role.PUBLIC, "get", address]
+            assert (answer.status_code, answer.content) == (stranger.status_code, stranger.content), (role, address)
 
 
 def test_the_pages_of_downtimes_were_really_read(every_answer):
@@ -354,10 +373,10 @@ def queries(client, address, headers=None):
 @pytest.mark.parametrize(
     ("role", "address", "most"),
     [
-        (Role.DUTY, "/", 16),
+        (Role.DUTY, "/", 19),
         (Role.DUTY, "/loaners/?show=all", 14),
         (Role.DEVELOPER, "/loaners/", 14),
-        (Role.PUBLIC, "/", 8),
+        (Role.PUBLIC, "/", 10),
     ],
 )
 def test_a_page_asks_the_database_as_often_for_fifty_rows_as_for_five(clients, settings, role, address, most, headers):

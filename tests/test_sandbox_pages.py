@@ -77,7 +77,7 @@ def test_the_first_page_lists_the_open_bugs_newest_first(sandbox):
     filed = [sandbox.world.bug(number)["creation_time"] for number in numbers]
     assert filed == sorted(filed, reverse=True)
     assert all(not sandbox.world.bug(number)["resolution"] for number in numbers)
-    assert len(numbers) == 17, "all seeded bugs but the one that is resolved"
+    assert len(numbers) == 18, "all seeded bugs but the one that is resolved"
     assert "Sandbox Bugzilla - play the other side" in page.text
 
 

@@ -51,6 +51,12 @@ def one_line(result):
         ("BUGZILLA_URL", "https://bugzilla.example.com:port", "an address such as"),
         ("BUGZILLA_URL", f"https://bot:{SECRET}@bugzilla.example.com", "without a user name"),
         ("BUGZILLA_KEY_IN", "cookie", "header, query"),
+        ("TREESTATUS_URL", "treestatus.example.com", "an address such as"),
+        ("TREESTATUS_URL", f"https://bot:{SECRET}@treestatus.example.com", "without a user name"),
+        ("TREESTATUS_URL", "https://treestatus.example.com/" + "x" * 300, "at most 300 characters"),
+        ("TREESTATUS_WRITES", "restore", "none, patch"),
+        ("TREESTATUS_WRITES", "patch", "none, unless TREESTATUS_URL is set too"),
+        ("TREESTATUS_TOKEN", f"{SECRET} {SECRET}", "without blanks"),
         ("LOG_LEVEL", "LOUD", "INFO, DEBUG"),
         ("CIDUTY_COMPONENTS", "CIDuty", "Product::Component"),
         ("CIDUTY_WORK_TZ", "Mars/Olympus", "Mars/Olympus"),
@@ -126,7 +132,7 @@ def test_the_example_file_explains_every_setting_and_holds_no_secret(monkeypatch
 @pytest.mark.parametrize(("offset", "purpose"), [(0, "the pages"), (1, "the sandbox Bugzilla"), (2, "the mail sink")])
 def test_a_taken_port_is_named_with_what_it_is_for(offset, purpose, tmp_path):
     # Not one that the system picks: those beside it are picked too, for connections of others.
-    port = ports.three_free() + offset
+    port = ports.four_free() + offset
     with socket.create_server(("127.0.0.1", port)):
         result = manage("supervise", CIDUTY_STATE_DIR=tmp_path, CIDUTY_DEMO=1, PORT=port - offset)
     line = one_line(result)

@@ -57,7 +57,7 @@ class Running:
     """A tree that said it is ready."""
 
     def __init__(self, state, **settings):
-        self.state, self.port = state, ports.three_free()
+        self.state, self.port = state, ports.four_free()
         self.environment = os.environ | {"CIDUTY_STATE_DIR": str(state), "PORT": str(self.port)} | settings
         self.output = state / "said"
         with self.output.open("wb") as output:
@@ -218,7 +218,7 @@ def test_a_recipient_never_leaves_the_mail_folder(recipient, name):
 def test_a_second_tree_on_the_same_folder_is_refused(demo):
     second = subprocess.run(
         [*MANAGE, "supervise"],
-        env=demo.environment | {"PORT": str(ports.three_free())},
+        env=demo.environment | {"PORT": str(ports.four_free())},
         capture_output=True,
         text=True,
         timeout=20,
@@ -314,7 +314,7 @@ def test_a_second_ctrl_c_does_not_wait_for_who_does_not_listen(state, database):
         time.sleep(1)
         assert tree.process.poll() is None
         tree.process.send_signal(signal.SIGINT)
-        assert tree.process.wait(timeout=2) == 0
+        assert tree.process.wait(timeout=3.5) == 0
         assert left_of(tree.at_first) == {}
 
 
@@ -342,7 +342,7 @@ def test_a_page_that_never_answers_ends_the_start_with_the_end_of_its_log(state,
     (tmp_path / "gunicorn" / "__init__.py").touch()
     (tmp_path / "gunicorn" / "__main__.py").write_text("raise SystemExit('the server is broken')")
     settings = {"CIDUTY_DEMO": "0", "DATABASE_URL": database}
-    settings |= {"CIDUTY_STATE_DIR": str(state), "PORT": str(ports.three_free())}
+    settings |= {"CIDUTY_STATE_DIR": str(state), "PORT": str(ports.four_free())}
     result = subprocess.run(
         [sys.executable, "-c", IMPATIENT],
         env=os.environ | settings,

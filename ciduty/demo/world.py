@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from ciduty.demo import lists, machines
+from ciduty.demo import changes, lists, machines
 from ciduty.people.models import BugzillaLogin, Person
 from ciduty.people.roles import Role
 
@@ -45,4 +45,5 @@ def load() -> bool:
             BugzillaLogin.objects.create(person=person, login=f"{role.value}@example.com")
     machines.load()
     lists.load()
+    changes.load()
     return True

@@ -15,12 +15,14 @@ def page_frame(request):
     if person is None:
         return {}
     return {
+        "public": False,  # the frame knows who looks; pages that are the same for everybody have another one
         "now": moment_of(request),
         "desk_opens_at": _desk_opens_at(moment_of(request)),
         "team": settings.CIDUTY_TEAM,
         "channel": settings.CIDUTY_CHANNEL,
         "ciduty_version": __version__,
         "bugzilla_url": settings.BUGZILLA_URL,
+        "treestatus_url": settings.TREESTATUS_URL,
         "role": access.role_of(person),
         "navigation": _navigation(request, person),
         "may_ask_for_sync": access.may_ask_for_sync(person),
@@ -54,8 +56,12 @@ def _navigation(request, person):
     if access.may_see_desk(person):
         pages.append(("Desk", "front_door", 0))
     if person.is_authenticated:
-        pages.append(("Loaner requests", "loaner_requests", 0))
+        pages.append(("Loaners", "loaner_requests", 0))
     pages.append(("Downtimes", "downtimes", 0))
+    pages.append(("Trees", "trees", 0))
+    pages.append(("Changes", "change_queue" if access.may_publish_changes(person) else "changes", 0))
+    if access.may(person, "see systems"):
+        pages.append(("Systems", "systems", 0))
     if access.may_see_machines(person):
         pages.append(("Machines", "machines", 0))
     if access.may_see_outbox(person):
@@ -63,7 +69,10 @@ def _navigation(request, person):
     if access.may_manage_people(person):
         pages.append(("People", "people", 0))
     links = [(label, reverse(name), need) for label, name, need in pages]
-    return [
-        (label, address, request.path == address or (address != "/" and request.path.startswith(address)), need)
-        for label, address, need in links
-    ]
+    return [(label, address, _is_here(request.path, address), need) for label, address, need in links]
+
+
+def _is_here(path: str, address: str) -> bool:
+    """Answer whether a page belongs to an entry of the navigation: it stands below it, or beside it in its room."""
+    room = address.replace("/queue/", "/")
+    return path == address or (address != "/" and path.startswith(room))

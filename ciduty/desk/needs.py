@@ -1,4 +1,4 @@
-"""The registry of what needs CiDuty: each job's `needs.py` is found by name and says what waits.
+"""The registry of what needs CiDuty: each job's `needs.py` is found by name and says what waits; `door.py` likewise.
 
 No job is imported here.
 """
@@ -33,6 +33,12 @@ def sections(person, at: datetime) -> Iterable[Section]:
     return [
         one for section in found for one in (section if isinstance(section, list) else [section]) if one is not None
     ]
+
+
+def doors(at: datetime) -> Iterable[Section]:
+    """Return what jobs show of themselves to everybody at the front door (each one's `door.py`)."""
+    found = (module.section(at) for module in _modules("door"))
+    return [section for section in found if section is not None]
 
 
 def counts(at: datetime) -> list[tuple[str, int]]:

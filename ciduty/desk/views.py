@@ -27,7 +27,8 @@ def front_door(request):
         return render(request, part, {"sections": needs.sections(request.user, at), "freshness": freshness(at)})
     if request.user.is_authenticated:
         return redirect("loaner_requests")
-    return render(request, "desk/front_door.html", {"counts": needs.counts(at), "freshness": freshness(at)})
+    shown = {"counts": needs.counts(at), "doors": needs.doors(at), "freshness": freshness(at)}
+    return render(request, "desk/front_door.html", shown)
 
 
 @require_safe

@@ -32,6 +32,8 @@ LONGEST_LINE = 998
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # not the tab: it is a blank
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MESSAGE_ID = re.compile("<[!-;=?-~]+>")
+#: RFC 2369: an address between angle brackets; a comma would begin another one.
+_PAGE = re.compile(r"https?://[!-+\--;=?-~]+")
 #: What a line begins with and what therefore stands before each line that is broken off it.
 _QUOTE = re.compile(r"(?:>[ \t]?)+")
 _ITEM = re.compile(r"[ \t]*(?:[-*] |[0-9]{1,3}[.)] )?[ \t]*")
@@ -58,14 +60,17 @@ def new_message_id() -> str:
     return f"<{uuid.uuid4().hex}@{settings.MAIL_FROM.rpartition('@')[2]}>"
 
 
-def compose(*, to: str, subject: str, text: str, message_id: str, in_reply_to: str, at: datetime) -> Composed:
+def compose(
+    *, to: str, subject: str, text: str, message_id: str, in_reply_to: str, at: datetime, leave: str = ""
+) -> Composed:
     """Compose a mail of the moment `at` (any zone; written in UTC). The same arguments give the same bytes.
 
-    `in_reply_to`: the Message-ID that is answered, or "". Raises Unsendable for what no server should be asked to take.
+    `in_reply_to`: the Message-ID that is answered, or "". `leave`: the page where one click ends mails like this one
+    (RFC 8058), or "". Raises Unsendable for what no server should be asked to take.
     """
     line = _subject(subject)
-    body = _body(text)
-    encoding, wire_body = _encoded(body)
+    mail_body = body(text)
+    encoding, wire_body = _encoded(mail_body)
     headers = {
         "From": f"{_phrase(settings.CIDUTY_TEAM)} <{settings.MAIL_FROM}>",
         "To": _address(to),
@@ -75,6 +80,8 @@ def compose(*, to: str, subject: str, text: str, message_id: str, in_reply_to: s
     }
     if in_reply_to:
         headers["In-Reply-To"] = headers["References"] = _identifier(in_reply_to, "Message-ID that is answered")
+    if leave:
+        headers |= {"List-Unsubscribe": _page(leave), "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     headers |= {
         "Auto-Submitted": "auto-generated",
         "MIME-Version": "1.0",
@@ -84,7 +91,7 @@ def compose(*, to: str, subject: str, text: str, message_id: str, in_reply_to: s
     # Not email's own policy.SMTP: it folds a long In-Reply-To into encoded words, and then it joins no thread.
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     message = head.encode("ascii") + b"\r\n" + wire_body
-    _read_back(message, list(headers), headers["To"], line, body)
+    _read_back(message, list(headers), headers["To"], line, mail_body)
     return Composed(line, message, hashlib.sha256(message).hexdigest())
 
 
@@ -160,7 +167,8 @@ def _subject(subject: object) -> str:
     return line
 
 
-def _body(text: object) -> str:
+def body(text: object) -> str:
+    """Return a text as the mail has it: cleaned, wrapped, with one line end at its end. Raises Unsendable."""
     if not isinstance(text, str):
         raise Unsendable("The text is not text. Write one and send the mail anew.")
     _refuse(text, "text", re.compile("\0"))
@@ -186,6 +194,14 @@ def _identifier(text: object, what: str) -> str:
             f"{LONGEST_MESSAGE_ID} characters. Send the mail anew without it."
         )
     return text
+
+
+def _page(address: object) -> str:
+    if not isinstance(address, str) or len(address) > LONGEST_LINE // 2 or not _PAGE.fullmatch(address):
+        raise Unsendable(
+            "The address that ends mails like this one is no page. Send the mail anew; this is a fault of ciduty."
+        )
+    return f"<{address}>"
 
 
 # --- what goes over the wire --------------------------------------------------------------------------------------

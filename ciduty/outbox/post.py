@@ -34,12 +34,14 @@ def mail(
     in_reply_to: str = "",
     not_after: datetime | None = None,
     bug_id: int | None = None,
+    leave: str = "",
 ) -> Mail:
     """Write one mail to one recipient, and return its row.
 
     What cannot be sent (a line break in the subject, two addresses in `to`) is a row that failed and says why; it never
     raises, so that the other recipients get theirs. `in_reply_to` is the Message-ID that is answered. `bug_id`: the bug
     whose words the mail may hold; they are erased here when it turns private. `not_after`: past it, it does not go.
+    `leave`: the page where one click ends mails like this one.
     """
     at = clock.now()
     message_id = composing.new_message_id()
@@ -50,7 +52,7 @@ def mail(
     )  # fmt: skip
     try:
         composed = composing.compose(
-            to=to, subject=subject, text=text, message_id=message_id, in_reply_to=in_reply_to, at=at
+            to=to, subject=subject, text=text, message_id=message_id, in_reply_to=in_reply_to, at=at, leave=leave
         )
     except composing.Unsendable as problem:
         row.recipient, row.subject = composing.shown(to, 320), composing.shown(subject, 200)

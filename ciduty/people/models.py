@@ -103,3 +103,40 @@ def ciduty_logins() -> frozenset[str]:
 def logins_of(person) -> frozenset[str]:
     """Return one person's Bugzilla logins in lower case."""
     return frozenset(login.lower() for login in person.bugzilla_logins.values_list("login", flat=True))
+
+
+class TokenScope(models.TextChoices):
+    """What a token may do for its owner, and nothing else."""
+
+    PROPOSE = "propose", "Propose changes"
+    PUBLISH = "publish", "Publish changes"
+    READ = "read", "Read what its owner may read"
+
+
+class ApiToken(models.Model):
+    """A key of a program that acts for a person. Only its hash is kept; it is shown once, when it is made.
+
+    It dies with its owner's account, with its date, or when somebody revokes it (safety.md C5).
+    """
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=120)  # of the program
+    starts_with = models.CharField(max_length=12)  # enough to tell which it is: "cdy_Ab3x"
+    sha256 = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField(default=list)
+    made_at = models.DateTimeField()
+    made_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-made_at", "-pk"]
+
+    def __str__(self):
+        return f"token {self.pk}"
+
+    @property
+    def about(self) -> str:
+        """How the record names it."""
+        return f"token {self.pk}"

@@ -36,7 +36,7 @@ class Product:
     def __init__(self, database_url: str, redis_url: str, email_url: str):
         self._folder = tempfile.TemporaryDirectory(prefix="ciduty-product-")
         self.state = Path(self._folder.name)
-        self.port = free_port(together=3)  # the pages, the sandbox Bugzilla, the mail sink
+        self.port = free_port(together=4)  # the pages, both sandboxes, the mail sink
         self.environment = os.environ | {
             "CIDUTY_STATE_DIR": str(self.state),
             "CIDUTY_DEMO": "1",

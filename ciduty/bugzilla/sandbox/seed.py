@@ -21,6 +21,9 @@ PEOPLE = (
     ("bot@example.com", "CIDuty bot", ("moco-specific", "infra-bot-sees", "treeclosers")),
     ("nobody@example.com", "Nobody; default assignee", ()),
 )
+#: The story that the demo's change log tells: this pool broke so long ago.
+BROKEN_POOL = "gecko-t/win11-64-2009"
+BROKE_AGO = timedelta(hours=2, minutes=5)
 STRANGERS_TO_EDITING = ("developer2@example.com", "nobody@example.com")
 
 
@@ -269,6 +272,17 @@ _BUGS = (
             "creator": "scheduler@example.com",
             "whiteboard": "[downtime]",
             "flags": [{"name": "needs-treeclosure", "status": "?"}],
+        },
+        (),
+    ),
+    (
+        BROKE_AGO,
+        {
+            "summary": f"{BROKEN_POOL}: no task gets past its start",
+            "description": "Every task of this pool ends after some seconds with exit code 0xc0000142. Other pools are "
+            "well. What changed before this broke?",
+            "component": "CIDuty",
+            "creator": _SHERIFF,
         },
         (),
     ),

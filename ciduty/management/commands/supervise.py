@@ -108,14 +108,17 @@ class Command(BaseCommand):
         return folder
 
     def _choose_ports(self) -> None:
-        """Neighbours stand on the next two ports, unless the settings name a real Bugzilla or mail server."""
+        """Neighbours stand on the next three ports, unless the settings name real servers."""
         self.chosen = {"the pages": settings.PORT}
         if settings.DEMO and not settings.BUGZILLA_URL:
             self.chosen["the sandbox Bugzilla, PORT + 1"] = settings.PORT + 1
         if settings.DEMO and not settings.EMAIL_URL:
             self.chosen["the mail sink, PORT + 2"] = settings.PORT + 2
+        if settings.DEMO and not settings.TREESTATUS_URL:
+            self.chosen["the sandbox tree status, PORT + 3"] = settings.PORT + 3
         self.has_sandbox = settings.PORT + 1 in self.chosen.values()
         self.has_sink = settings.PORT + 2 in self.chosen.values()
+        self.has_trees = settings.PORT + 3 in self.chosen.values()
 
     def _check_ports(self) -> None:
         if not ports.localhost_is_here():
@@ -124,7 +127,7 @@ class Command(BaseCommand):
             host = self.host if port == settings.PORT else "127.0.0.1"
             problem = ports.why_not_listen(host, port)
             if problem:
-                another = f"choose another with PORT=, for example: make run PORT={ports.three_free()}"
+                another = f"choose another with PORT=, for example: make run PORT={ports.four_free()}"
                 refuse(f"port {port} ({purpose}) {problem}; {another}")
 
     def _prepare_database(self) -> None:
@@ -166,6 +169,8 @@ class Command(BaseCommand):
                 added["CIDUTY_STAFF_GROUPS"] = "moco-specific"
         if self.has_sink:
             added["EMAIL_URL"] = f"smtp://localhost:{settings.PORT + 2}"
+        if self.has_trees:
+            added["TREESTATUS_URL"] = f"http://localhost:{settings.PORT + 3}"
         return os.environ | added
 
     def _start_neighbours(self) -> None:
@@ -177,6 +182,10 @@ class Command(BaseCommand):
         if self.has_sink:
             where = ["--port", str(settings.PORT + 2), "--folder", str(state / "mail")]
             self.tree.start("sink", [*MANAGE, "smtp_sink", *where], dict(os.environ))
+        if self.has_trees:
+            where = ["--port", str(settings.PORT + 3), "--database", str(state / "sandbox-trees.sqlite3")]
+            where += ["--clock", str(state / "sandbox-clock")]
+            self.tree.start("trees", [*MANAGE, "sandbox_treestatus", *where], dict(os.environ))
 
     def _start_product(self) -> None:
         environment = self._environment()
@@ -188,6 +197,8 @@ class Command(BaseCommand):
         self.tree.start("web", [sys.executable, "-m", "gunicorn", *web], environment)
         if self.has_sandbox:
             self._wait_for_port(settings.PORT + 1)  # or the first poll would count as a failure
+        if self.has_trees:
+            self._wait_for_port(settings.PORT + 3)
         self.tree.start("tick", [*MANAGE, "tick", "--every", "30"], environment)
         self.tree.start("worker", [*CELERY, *worker], environment)
         beat = ["beat", "-s", str(settings.STATE_DIR / "beat-schedule"), "-l", settings.LOG_LEVEL]
@@ -257,6 +268,8 @@ class Command(BaseCommand):
         neighbours = []
         if self.has_sandbox:
             neighbours.append(f"Sandbox Bugzilla: http://localhost:{settings.PORT + 1}/")
+        if self.has_trees:
+            neighbours.append(f"Sandbox tree status: http://localhost:{settings.PORT + 3}/")
         if self.has_sink:
             folder = _short(settings.STATE_DIR / "mail")
             neighbours.append(f"Mail sink: localhost:{settings.PORT + 2}, mails in {folder}/")

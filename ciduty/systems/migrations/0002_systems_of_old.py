@@ -1,7 +1,9 @@
-"""The systems whose maintenance needs a coordinated downtime, as the process of 2012 lists them (R35): suggestions."""
+"""The 16 systems whose maintenance needs a coordinated downtime, as the process of 2012 lists them (R35)."""
 
-#: Name -> what it serves. Any other system may be typed as well (R1).
-SYSTEMS_OF_OLD = (
+from django.db import migrations
+from django.utils.text import slugify
+
+SYSTEMS = (
     ("build.mozilla.org", "clobberer, build data, tryserver symbols"),
     ("cruncher.build.mozilla.org", "graphs dashboard, dumping build data, dashboards, pulse"),
     ("cvs.mozilla.org", "talos"),
@@ -19,3 +21,15 @@ SYSTEMS_OF_OLD = (
     ("relengweb1.dmz.scl3.mozilla.com", "replacement for build.mozilla.org"),
     ("tbpl.mozilla.org", "build status"),
 )
+
+
+def _enter(apps, schema_editor):
+    System = apps.get_model("systems", "System")
+    for title, serves in SYSTEMS:
+        slug = slugify(title.replace(".", "-"))
+        System.objects.get_or_create(slug=slug, defaults={"title": title, "serves": serves, "needs_coordination": True})
+
+
+class Migration(migrations.Migration):
+    dependencies = [("systems", "0001_catalogue")]
+    operations = [migrations.RunPython(_enter, migrations.RunPython.noop)]

@@ -1,0 +1,1 @@
+"""The change log for programs. Errors are problem details (RFC 9457)."""

@@ -1,0 +1,1 @@
+"""Mails of what was published: asked for, confirmed by mail, left with one click."""

@@ -1,0 +1,1 @@
+"""Histories of changes that are kept as files, and how they are read."""

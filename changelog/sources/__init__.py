@@ -1,0 +1,1 @@
+"""Where changes are read: GitHub, Mercurial, any git. The only place of the change log that speaks to the network."""
