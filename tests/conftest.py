@@ -124,16 +124,19 @@ SWEEPS = {
 #: Pages, letters, forms and tables of rules: they ask through the ORM in ordinary ways, which the others do on
 #: PostgreSQL in CI; `make test` with DATABASE_URL runs these there as well.
 ORDINARY = {
-    "test_asking", "test_border_attacks", "test_changelog_before_asking", "test_changelog_publishing_entering",
+    "test_asking", "test_border_attacks", "test_bug_writing", "test_changelog_before_asking", "test_changelog_canary",
+    "test_changelog_digests", "test_changelog_intervals", "test_changelog_publishing_entering",
     "test_changelog_publishing_pages", "test_changelog_sources_git", "test_changelog_sources_github",
     "test_changelog_sources_mercurial", "test_changelog_sources_pages", "test_demo", "test_demo_pages", "test_desk",
-    "test_downtime_lists", "test_downtime_notice", "test_downtime_public", "test_downtime_requesting",
-    "test_downtime_review", "test_downtime_rule_agreement", "test_downtime_rule_announcing",
-    "test_downtime_rule_notice", "test_downtime_rule_request", "test_downtime_rule_window", "test_health",
-    "test_downtime_windows", "test_loan_pages", "test_loaner_clock_table", "test_loaner_lending",
-    "test_loaner_reclaiming", "test_loaner_reminders", "test_loaner_workflow",
-    "test_machine_import", "test_machines", "test_outbox_page", "test_people", "test_poll_command",
-    "test_receive_mail", "test_sign_off", "test_states", "test_systems", "test_tokens", "test_trees_pages",
+    "test_downtime_lists", "test_downtime_needs", "test_downtime_notice", "test_downtime_public",
+    "test_downtime_requesting", "test_downtime_review", "test_downtime_rule_agreement",
+    "test_downtime_rule_announcing", "test_downtime_rule_notice", "test_downtime_rule_request",
+    "test_downtime_rule_window", "test_downtime_sync", "test_downtime_windows", "test_health", "test_loan_pages",
+    "test_loaner_answer", "test_loaner_clock_table", "test_loaner_lending", "test_loaner_parsing",
+    "test_loaner_reclaiming", "test_loaner_reminders", "test_loaner_settling", "test_loaner_sync",
+    "test_loaner_workflow", "test_machine_import", "test_machines", "test_outbox_page", "test_people",
+    "test_poll_command", "test_receive_mail", "test_sign_off", "test_sign_off_robot", "test_states", "test_systems",
+    "test_tokens", "test_trees_pages", "test_trees_polling",
 }  # fmt: skip
 
 

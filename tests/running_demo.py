@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -67,15 +68,59 @@ def until_seen(page, text, seconds=40):
     page.get_by_text(text).first.wait_for(timeout=seconds * 1000)
 
 
-def shot(name):
-    """Return where a screenshot goes: SCREENSHOTS, else the tests' own folder."""
-    folder = Path(os.environ.get("SCREENSHOTS", "") or os.environ["CIDUTY_STATE_DIR"])
-    folder.mkdir(parents=True, exist_ok=True)
-    return str(folder / f"{name}.png")
+def take(page, name):
+    """Keep a picture of the whole page where SCREENSHOTS says; without it nobody would look, and nothing is drawn."""
+    folder = os.environ.get("SCREENSHOTS", "")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
-def violations(page):
+#: What axe is asked for, whole where the layout changed; where only the colours did, for the colours.
+WHOLE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+#: The four looks of a page: width, scheme and what axe is asked.
+LOOKS = ((1280, "light", WHOLE), (1280, "dark", COLOURS), (390, "dark", WHOLE), (390, "light", COLOURS))
+
+
+def violations(page, asked=WHOLE):
     """Return what axe finds wrong with a page, as sentences."""
-    page.add_script_tag(path=AXE)
-    found = page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")["violations"]
+    if not page.evaluate("'axe' in window"):
+        page.add_script_tag(path=AXE)
+    found = page.evaluate("asked => axe.run(asked)", asked)["violations"]
     return [f"{page.url}: {v['id']}: {node['target']} {node['failureSummary']}" for v in found for node in v["nodes"]]
+
+
+def looking_page(browser):
+    """Return a page in a browser of its own that `faults_of_looks` can look at; close its context after it.
+
+    Nothing moves in it: half-way between two schemes no colour is right.
+    """
+    return browser.new_context(bypass_csp=True, reduced_motion="reduce").new_page()
+
+
+def faults_of_looks(page, address):
+    """Open a page, unfold it and return what is wrong with it: wide and narrow, light and dark, and in the console."""
+    told = []
+
+    def listen(message):
+        if message.type == "error":
+            told.append(f"{address}: the console says {message.text}")
+
+    page.on("console", listen)
+    page.set_viewport_size({"width": LOOKS[0][0], "height": 844})
+    page.emulate_media(color_scheme=LOOKS[0][1])
+    answer = page.goto(address)
+    if answer.status != 200:
+        told.append(f"{address}: answered {answer.status}")
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    for width, scheme, asked in LOOKS:
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(color_scheme=scheme)
+        take(page, f"{urlsplit(address).path.strip('/').replace('/', '-') or 'desk'}-{scheme}-{width}")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            told.append(f"{address}: {wide} wide on a screen of {width}")
+        told += [f"{scheme}, {width}: {sentence}" for sentence in violations(page, asked)]
+    page.remove_listener("console", listen)
+    return told

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.running_demo import become, shot, until_seen, violations
+from tests.running_demo import become, faults_of_looks, looking_page, take, until_seen
 
 pytestmark = pytest.mark.browser
 
@@ -54,7 +54,7 @@ def test_a_newcomer_finds_what_broke_the_pool_by_keyboard_alone(demo, page):
     assert f"New image with generic-worker 64.2 for {POOL}" in first
     said = page.locator("main").inner_text()
     assert "same pool" in said and "an image of that pool" in said
-    page.screenshot(path=shot("changes-before"), full_page=True)
+    take(page, "changes-before")
     press_until(page, "Tab", f"e.textContent.includes('generic-worker 64.2 for {POOL}')")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r".*/changes/\d+/$"))
@@ -65,7 +65,7 @@ def test_a_newcomer_finds_what_broke_the_pool_by_keyboard_alone(demo, page):
 def test_duty_publishes_with_one_key_and_one_line(demo, page, browser):
     become(page, demo, "duty")
     page.goto(demo.home + "/changes/queue/")
-    page.screenshot(path=shot("changes-queue"), full_page=True)
+    take(page, "changes-queue")
     page.keyboard.press("e")
     page.keyboard.type("Decision tasks start with the same versions every time.")
     page.keyboard.press("Enter")
@@ -73,7 +73,7 @@ def test_duty_publishes_with_one_key_and_one_line(demo, page, browser):
     stranger = browser.new_context().new_page()
     stranger.goto(demo.home + "/changes/?q=decision")
     assert "Decision tasks start with the same versions every time." in stranger.locator("main").inner_text()
-    stranger.screenshot(path=shot("changes-public"), full_page=True)
+    take(stranger, "changes-public")
 
     page.goto(demo.home + "/changes/queue/")
     page.get_by_label("What changed?").fill("autoland: bumped worker image to 42, bug 1899999")
@@ -94,11 +94,8 @@ PAGES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_pages_of_changes_are_accessible_and_fit_the_screen(demo, browser, scheme, width):
-    context = browser.new_context(bypass_csp=True, color_scheme=scheme, viewport={"width": width, "height": 900})
-    page = context.new_page()
+def test_the_pages_of_changes_are_accessible_and_fit_the_screen(demo, browser):
+    page = looking_page(browser)
     page.goto(demo.home + f"/changes/?pool={POOL}")
     change = page.locator("a[href^='/changes/'][href$='/']").evaluate_all(
         r"links => links.map(a => a.getAttribute('href')).find(href => /^\/changes\/\d+\/$/.test(href))"
@@ -110,16 +107,11 @@ def test_the_pages_of_changes_are_accessible_and_fit_the_screen(demo, browser, s
         "CORRECT": f"{change}correct/",
         "JUDGE": f"/changes/before/judge/?bad=20+minutes+ago&pool={POOL}",
     }
-    problems = []
+    found = []
     for role, addresses in PAGES.items():
         if role != "public":
             become(page, demo, role)
         for address in addresses:
-            answer = page.goto(demo.home + named.get(address, address))
-            assert answer.status == 200, address
-            page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-            problems += violations(page)
-            if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-                problems.append(f"{page.url} is wider than {width} px")
-    context.close()
-    assert problems == []
+            found += faults_of_looks(page, demo.home + named.get(address, address))
+    page.context.close()
+    assert found == []

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.running_demo import become, shot, until_seen, violations
+from tests.running_demo import become, faults_of_looks, looking_page, take, until_seen
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +37,7 @@ def test_a_newcomer_files_a_bug_sees_it_wait_answers_it_and_sees_the_clock_stop(
     page.locator(f"a[href='/loaners/{bug}/']").wait_for(timeout=40_000)
     row = page.locator("tr", has=page.locator(f"a[href='/loaners/{bug}/']"))
     assert "left" in row.inner_text()
-    page.screenshot(path=shot("desk-with-the-new-request"), full_page=True)
+    take(page, "desk-with-the-new-request")
 
     row.get_by_text(SUMMARY).click()
     page.wait_for_url(f"**/loaners/{bug}/")
@@ -46,12 +46,12 @@ def test_a_newcomer_files_a_bug_sees_it_wait_answers_it_and_sees_the_clock_stop(
     page.get_by_label("Comment on the bug").fill(ANSWER)
     page.get_by_role("button", name="Show what will be sent").click()
     assert "Nothing was sent yet." in page.locator("#answer").inner_text()
-    page.screenshot(path=shot("answer-as-it-will-be-sent"), full_page=True)
+    take(page, "answer-as-it-will-be-sent")
     page.get_by_role("button", name="Send the answer").click()
 
     until_seen(page, "Demo duty from here, with a comment")
     assert "Answered" in page.locator("#facts").inner_text()
-    page.screenshot(path=shot("answered-from-here"), full_page=True)
+    take(page, "answered-from-here")
     bugzilla = page.context.new_page()
     bugzilla.goto(f"{demo.sandbox}/show_bug.cgi?id={bug}")
     assert bugzilla.get_by_text(ANSWER).count() == 1
@@ -100,32 +100,14 @@ def test_sync_now_brings_news_without_a_reload(demo, page):
     until_seen(page, "Sync now")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_pages_are_accessible_and_fit_the_screen(demo, browser, scheme, width):
-    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 844}, bypass_csp=True)
-    page = context.new_page()
-    problems = []
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+def test_pages_are_accessible_and_fit_the_screen(demo, browser):
+    page = looking_page(browser)
     become(page, demo, "lead")
     detail = page.locator("td.summary a:not(.number)").first.get_attribute("href")
-    for path in (
-        "/",
-        detail,
-        "/loaners/?show=all",
-        "/outbox/",
-        "/outbox/?show=left",
-        "/people/",
-        "/people/add/",
-        "/styleguide/",
-    ):
-        page.goto(demo.home + path)
-        page.screenshot(path=shot(f"{path.strip('/').split('/')[0] or 'desk'}-{scheme}-{width}"), full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} is wider than the screen"
-        told = violations(page)
-        assert not told, "\n".join(told)
-    assert not problems
-    context.close()
+    lists = ["/", detail, "/loaners/?show=all", "/outbox/", "/outbox/?show=left"]
+    paths = [*lists, "/people/", "/people/add/", "/styleguide/"]
+    assert sum((faults_of_looks(page, demo.home + path) for path in paths), []) == []
+    page.context.close()
 
 
 def test_the_pages_work_without_scripts(demo, browser):

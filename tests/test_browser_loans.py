@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.running_demo import become, shot, until_seen, violations
+from tests.running_demo import become, faults_of_looks, looking_page, take, until_seen
 
 pytestmark = pytest.mark.browser
 
@@ -102,7 +102,7 @@ def test_a_newcomer_lends_a_machine_extends_the_loan_from_the_mail_and_takes_it_
 
     # --- a question stops the clock, and the answer starts it again
     open_loan(page, demo, "duty", bug)
-    page.screenshot(path=shot("loan-requested"), full_page=True)
+    take(page, "loan-requested")
     unfold(page, "Ask the requester")
     page.get_by_label("Question to the requester").fill(QUESTION)
     page.get_by_role("button", name="Ask the requester").click()
@@ -118,13 +118,13 @@ def test_a_newcomer_lends_a_machine_extends_the_loan_from_the_mail_and_takes_it_
     unfold(page, "Approve")
     page.get_by_role("button", name="Approve").click()
     until_state(page, "Approved")
-    page.screenshot(path=shot("loan-choose"), full_page=True)
+    take(page, "loan-choose")
     assert "Suggested: t-linux64-ms" in page.locator("#now").inner_text()
     page.get_by_role("button", name="Reserve it").click()
     until_state(page, "Preparing")
     host = page.locator("#facts dd a", has_text=CLASS).inner_text()
     do_every_step(page, "seen in the console")
-    page.screenshot(path=shot("loan-preparing"), full_page=True)
+    take(page, "loan-preparing")
     unfold(page, "Hand it over")
     assert page.get_by_role("button", name="Hand it over").is_disabled(), "nobody has taken the second look"
     unfold(page, "Write down an access that you granted")
@@ -137,7 +137,7 @@ def test_a_newcomer_lends_a_machine_extends_the_loan_from_the_mail_and_takes_it_
     preview = page.locator("#hand-over").inner_text()
     assert "Nothing was sent yet." in preview and f"{host} is yours until" in preview
     assert "developer@example.com" in preview and WAY_IN in preview
-    page.screenshot(path=shot("loan-hand-over"), full_page=True)
+    take(page, "loan-hand-over")
     page.get_by_role("button", name="Hand it over").click()
     until_state(page, "Active")
 
@@ -145,13 +145,13 @@ def test_a_newcomer_lends_a_machine_extends_the_loan_from_the_mail_and_takes_it_
     become(page, demo, "developer")
     open_mail(page, demo, f"Your loaner {host} is ready")
     assert WAY_IN in page.locator("pre.letter").inner_text()
-    page.screenshot(path=shot("demo-mail"), full_page=True)
+    take(page, "demo-mail")
     move_clock(page, "a week", "three days", "a day", "a day")
     open_mail(page, demo, f"Your loaner {host} is due on")
     page.locator("pre.letter a").first.click()
     page.wait_for_url(f"**/loaners/{bug}/")
     assert "Due soon" in page.locator("#facts").inner_text()
-    page.screenshot(path=shot("loan-due-soon"), full_page=True)
+    take(page, "loan-due-soon")
     page.get_by_role("button", name="Extend").click()
     until_seen(page, "extended once")
     assert "Due soon" not in page.locator("#facts").inner_text()
@@ -165,12 +165,12 @@ def test_a_newcomer_lends_a_machine_extends_the_loan_from_the_mail_and_takes_it_
     until_state(page, "Return requested")
     become(page, demo, "duty")
     page.get_by_role("heading", name="Given back, to be taken back").wait_for()
-    page.screenshot(path=shot("desk-with-loans"), full_page=True)
+    take(page, "desk-with-loans")
     page.goto(f"{demo.home}/loaners/{bug}/")
     page.get_by_role("button", name="Begin to take it back").click()
     until_state(page, "Reclaiming")
     do_every_step(page, "job 4711 green")
-    page.screenshot(path=shot("loan-reclaiming"), full_page=True)
+    take(page, "loan-reclaiming")
     assert page.get_by_role("button", name="Finish the loan").is_disabled(), "the access still stands"
     page.get_by_label("How you saw that it is gone").fill("the group’s list without them")
     page.get_by_role("button", name=re.compile("^Taken away")).click()
@@ -178,7 +178,7 @@ def test_a_newcomer_lends_a_machine_extends_the_loan_from_the_mail_and_takes_it_
     until_state(page, "Returned")
     page.locator("#facts", has_text="RESOLVED FIXED").wait_for(timeout=40_000)
     assert page.locator(".disagreement").count() == 0
-    page.screenshot(path=shot("loan-returned"), full_page=True)
+    take(page, "loan-returned")
     assert time.monotonic() - began < WITHIN
 
     # --- what others read
@@ -246,24 +246,14 @@ def test_a_loan_is_given_out_without_scripts(demo, browser):
     context.close()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
-def test_the_pages_of_loans_are_accessible_and_fit_the_screen(demo, browser, scheme, width):
-    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 844}, bypass_csp=True)
-    page = context.new_page()
-    problems = []
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+def test_the_pages_of_loans_are_accessible_and_fit_the_screen(demo, browser):
+    page = looking_page(browser)
     become(page, demo, "lead")
     page.goto(f"{demo.home}/loaners/?show=all")
     bugs = page.locator("td.summary a.number").all_inner_texts()
     loans = [f"/loaners/{bug}/" for bug in bugs[:6]]
     people = ["/loaners/person/1/", "/loaners/person/2/"]
     machines = ["/machines/", "/machines/1/", "/machines/import/", "/loaners/request/"]
-    for path in [*loans, "/", "/loaners/?show=all&state=overdue", *people, *machines, "/demo/mail/"]:
-        page.goto(demo.home + path)
-        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
-        page.screenshot(path=shot(f"{path.strip('/').replace('/', '-') or 'desk'}-{scheme}-{width}"), full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} is wider than the screen"
-        told = violations(page)
-        assert not told, "\n".join(told)
-    assert not problems
-    context.close()
+    paths = [*loans, "/", "/loaners/?show=all&state=overdue", *people, *machines, "/demo/mail/"]
+    assert sum((faults_of_looks(page, demo.home + path) for path in paths), []) == []
+    page.context.close()

@@ -241,9 +241,21 @@ def announced_and_asked(people):
     }
 
 
+@pytest.fixture(scope="module")
+def answers_read():
+    return {}
+
+
 @pytest.fixture
-def every_answer(clients, people, demo):
-    """One answer of every address to every role, an unknown address and a refused form among them."""
+def every_answer(request, answers_read):
+    """One answer of every address to every role, an unknown address and a refused form among them; asked for once."""
+    if not answers_read:
+        wanted = [request.getfixturevalue(name) for name in ("clients", "people", "demo")]
+        answers_read.update(ask_everything(*wanted))
+    return answers_read
+
+
+def ask_everything(clients, people, demo):
     numbers = {"bug_id": [request_with_words().pk], "person_id": [people[Role.DUTY].pk]}
     numbers |= {"machine_id": [MachineFactory().pk], "step_id": [7], "grant_id": [7], "mail_name": ["none.eml"]}
     numbers["application_id"] = [ApplicationFactory(person=people[Role.DEVELOPER]).pk]

@@ -6,260 +6,460 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('systems', '0002_systems_of_old'),
+        ("systems", "0002_systems_of_old"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='PublicVersion',
+            name="PublicVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('value', models.PositiveBigIntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("value", models.PositiveBigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='SyncState',
+            name="SyncState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('stamp', models.PositiveBigIntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("stamp", models.PositiveBigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Change',
+            name="Change",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('identity', models.CharField(max_length=200, unique=True)),
-                ('state', models.CharField(choices=[('proposed', 'Proposed'), ('published', 'Published'), ('held', 'Held'), ('withdrawn', 'Withdrawn')], default='proposed', max_length=12)),
-                ('kind', models.CharField(choices=[('config', 'Config'), ('deploy', 'Deploy'), ('image', 'Image'), ('hardware', 'Hardware'), ('tree', 'Tree'), ('downtime', 'Downtime'), ('service', 'Service'), ('process', 'Process')], default='config', max_length=12)),
-                ('summary', models.CharField(max_length=300)),
-                ('impact', models.CharField(blank=True, max_length=300)),
-                ('message', models.TextField(blank=True)),
-                ('public_summary', models.CharField(blank=True, max_length=300)),
-                ('author', models.CharField(blank=True, max_length=200)),
-                ('reviewers', models.JSONField(default=list)),
-                ('bugs', models.JSONField(default=list)),
-                ('pools', models.JSONField(default=list)),
-                ('platforms', models.JSONField(default=list)),
-                ('links', models.JSONField(default=list)),
-                ('files', models.JSONField(default=list)),
-                ('files_count', models.PositiveIntegerField(null=True)),
-                ('repositories', models.JSONField(default=list)),
-                ('authored_at', models.DateTimeField(null=True)),
-                ('authored_offset', models.SmallIntegerField(default=0)),
-                ('landed_at', models.DateTimeField(null=True)),
-                ('landed_offset', models.SmallIntegerField(default=0)),
-                ('effective_at', models.DateTimeField(null=True)),
-                ('effective_offset', models.SmallIntegerField(default=0)),
-                ('at', models.DateTimeField()),
-                ('push', models.CharField(blank=True, max_length=200)),
-                ('proposed_at', models.DateTimeField()),
-                ('published_at', models.DateTimeField(null=True)),
-                ('because', models.CharField(blank=True, max_length=300)),
-                ('changed_at', models.DateTimeField()),
-                ('revision', models.PositiveIntegerField(default=0)),
-                ('by_hand', models.JSONField(default=list)),
-                ('confirmed_for', models.JSONField(default=list)),
-                ('hidden_bugs', models.JSONField(default=list)),
-                ('is_public', models.BooleanField(default=False)),
-                ('terms', models.TextField(blank=True)),
-                ('words', models.TextField(blank=True)),
-                ('part_of', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='parts', to='changelog.change')),
-                ('proposed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('published_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('system', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='changes', to='systems.system')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("identity", models.CharField(max_length=200, unique=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("proposed", "Proposed"),
+                            ("published", "Published"),
+                            ("held", "Held"),
+                            ("withdrawn", "Withdrawn"),
+                        ],
+                        default="proposed",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("config", "Config"),
+                            ("deploy", "Deploy"),
+                            ("image", "Image"),
+                            ("hardware", "Hardware"),
+                            ("tree", "Tree"),
+                            ("downtime", "Downtime"),
+                            ("service", "Service"),
+                            ("process", "Process"),
+                        ],
+                        default="config",
+                        max_length=12,
+                    ),
+                ),
+                ("summary", models.CharField(max_length=300)),
+                ("impact", models.CharField(blank=True, max_length=300)),
+                ("message", models.TextField(blank=True)),
+                ("public_summary", models.CharField(blank=True, max_length=300)),
+                ("author", models.CharField(blank=True, max_length=200)),
+                ("reviewers", models.JSONField(default=list)),
+                ("bugs", models.JSONField(default=list)),
+                ("pools", models.JSONField(default=list)),
+                ("platforms", models.JSONField(default=list)),
+                ("links", models.JSONField(default=list)),
+                ("files", models.JSONField(default=list)),
+                ("files_count", models.PositiveIntegerField(null=True)),
+                ("repositories", models.JSONField(default=list)),
+                ("authored_at", models.DateTimeField(null=True)),
+                ("authored_offset", models.SmallIntegerField(default=0)),
+                ("landed_at", models.DateTimeField(null=True)),
+                ("landed_offset", models.SmallIntegerField(default=0)),
+                ("effective_at", models.DateTimeField(null=True)),
+                ("effective_offset", models.SmallIntegerField(default=0)),
+                ("at", models.DateTimeField()),
+                ("push", models.CharField(blank=True, max_length=200)),
+                ("proposed_at", models.DateTimeField()),
+                ("published_at", models.DateTimeField(null=True)),
+                ("because", models.CharField(blank=True, max_length=300)),
+                ("changed_at", models.DateTimeField()),
+                ("revision", models.PositiveIntegerField(default=0)),
+                ("by_hand", models.JSONField(default=list)),
+                ("confirmed_for", models.JSONField(default=list)),
+                ("hidden_bugs", models.JSONField(default=list)),
+                ("is_public", models.BooleanField(default=False)),
+                ("terms", models.TextField(blank=True)),
+                ("words", models.TextField(blank=True)),
+                (
+                    "part_of",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="parts",
+                        to="changelog.change",
+                    ),
+                ),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "published_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "system",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="changes",
+                        to="systems.system",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='DayCount',
+            name="DayCount",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('facet', models.CharField(max_length=300)),
-                ('count', models.IntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField()),
+                ("facet", models.CharField(max_length=300)),
+                ("count", models.IntegerField(default=0)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('facet', 'day'), name='one_count_per_facet_and_day')],
+                "constraints": [models.UniqueConstraint(fields=("facet", "day"), name="one_count_per_facet_and_day")],
             },
         ),
         migrations.CreateModel(
-            name='Question',
+            name="Question",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('query', models.CharField(max_length=600, unique=True)),
-                ('since', models.DateTimeField()),
-                ('until', models.DateTimeField()),
-                ('asked_at', models.DateTimeField()),
-                ('asked_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("query", models.CharField(max_length=600, unique=True)),
+                ("since", models.DateTimeField()),
+                ("until", models.DateTimeField()),
+                ("asked_at", models.DateTimeField()),
+                (
+                    "asked_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Revision',
+            name="Revision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('before', models.JSONField(default=dict)),
-                ('after', models.JSONField(default=dict)),
-                ('because', models.CharField(blank=True, max_length=300)),
-                ('is_public', models.BooleanField(default=True)),
-                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('change', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='revisions', to='changelog.change')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField()),
+                ("before", models.JSONField(default=dict)),
+                ("after", models.JSONField(default=dict)),
+                ("because", models.CharField(blank=True, max_length=300)),
+                ("is_public", models.BooleanField(default=True)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "change",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="revisions", to="changelog.change"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['at', 'pk'],
+                "ordering": ["at", "pk"],
             },
         ),
         migrations.CreateModel(
-            name='SeenRevision',
+            name="SeenRevision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('repository', models.CharField(max_length=200)),
-                ('revision', models.CharField(max_length=80)),
-                ('at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("repository", models.CharField(max_length=200)),
+                ("revision", models.CharField(max_length=80)),
+                ("at", models.DateTimeField()),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('revision', 'repository'), name='a_revision_is_seen_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("revision", "repository"), name="a_revision_is_seen_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Source',
+            name="Source",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200, unique=True)),
-                ('kind', models.CharField(choices=[('github commits', 'GitHub commits'), ('github releases', 'GitHub releases'), ('mercurial', 'Mercurial pushes'), ('git', 'Git repository'), ('import', 'Imported history'), ('api', 'API'), ('own', 'CiDuty’s own events'), ('person', 'People')], max_length=20)),
-                ('address', models.CharField(blank=True, max_length=360)),
-                ('branch', models.CharField(blank=True, max_length=120)),
-                ('team', models.CharField(blank=True, max_length=120)),
-                ('is_active', models.BooleanField(default=True)),
-                ('default_kind', models.CharField(choices=[('config', 'Config'), ('deploy', 'Deploy'), ('image', 'Image'), ('hardware', 'Hardware'), ('tree', 'Tree'), ('downtime', 'Downtime'), ('service', 'Service'), ('process', 'Process')], default='config', max_length=12)),
-                ('filters', models.JSONField(default=dict)),
-                ('publishes', models.BooleanField(default=False)),
-                ('rhythm_hours', models.PositiveIntegerField(null=True)),
-                ('cursor', models.JSONField(default=dict)),
-                ('read_at', models.DateTimeField(null=True)),
-                ('tried_at', models.DateTimeField(null=True)),
-                ('heard_at', models.DateTimeField(null=True)),
-                ('problem', models.CharField(blank=True, max_length=300)),
-                ('failures', models.PositiveIntegerField(default=0)),
-                ('blocked_until', models.DateTimeField(null=True)),
-                ('default_system', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='systems.system')),
-                ('made_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=200, unique=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("github commits", "GitHub commits"),
+                            ("github releases", "GitHub releases"),
+                            ("mercurial", "Mercurial pushes"),
+                            ("git", "Git repository"),
+                            ("import", "Imported history"),
+                            ("api", "API"),
+                            ("own", "CiDuty’s own events"),
+                            ("person", "People"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("address", models.CharField(blank=True, max_length=360)),
+                ("branch", models.CharField(blank=True, max_length=120)),
+                ("team", models.CharField(blank=True, max_length=120)),
+                ("is_active", models.BooleanField(default=True)),
+                (
+                    "default_kind",
+                    models.CharField(
+                        choices=[
+                            ("config", "Config"),
+                            ("deploy", "Deploy"),
+                            ("image", "Image"),
+                            ("hardware", "Hardware"),
+                            ("tree", "Tree"),
+                            ("downtime", "Downtime"),
+                            ("service", "Service"),
+                            ("process", "Process"),
+                        ],
+                        default="config",
+                        max_length=12,
+                    ),
+                ),
+                ("filters", models.JSONField(default=dict)),
+                ("publishes", models.BooleanField(default=False)),
+                ("rhythm_hours", models.PositiveIntegerField(null=True)),
+                ("cursor", models.JSONField(default=dict)),
+                ("read_at", models.DateTimeField(null=True)),
+                ("tried_at", models.DateTimeField(null=True)),
+                ("heard_at", models.DateTimeField(null=True)),
+                ("problem", models.CharField(blank=True, max_length=300)),
+                ("failures", models.PositiveIntegerField(default=0)),
+                ("blocked_until", models.DateTimeField(null=True)),
+                (
+                    "default_system",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="systems.system"
+                    ),
+                ),
+                (
+                    "made_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.AddField(
-            model_name='change',
-            name='source',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='changes', to='changelog.source'),
+            model_name="change",
+            name="source",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="changes", to="changelog.source"
+            ),
         ),
         migrations.CreateModel(
-            name='Subscription',
+            name="Subscription",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('address', models.CharField(max_length=254)),
-                ('query', models.CharField(blank=True, max_length=600)),
-                ('rhythm', models.CharField(choices=[('daily', 'Every day'), ('weekly', 'Every Monday')], default='weekly', max_length=8)),
-                ('state', models.CharField(choices=[('asked', 'Waits for its confirmation'), ('active', 'Active'), ('ended', 'Ended')], default='asked', max_length=8)),
-                ('asked_at', models.DateTimeField()),
-                ('confirmed_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('told_until', models.DateTimeField(null=True)),
-                ('confirm_sha256', models.CharField(max_length=64, unique=True)),
-                ('leave_sha256', models.CharField(max_length=64, unique=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("address", models.CharField(max_length=254)),
+                ("query", models.CharField(blank=True, max_length=600)),
+                (
+                    "rhythm",
+                    models.CharField(
+                        choices=[("daily", "Every day"), ("weekly", "Every Monday")], default="weekly", max_length=8
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("asked", "Waits for its confirmation"), ("active", "Active"), ("ended", "Ended")],
+                        default="asked",
+                        max_length=8,
+                    ),
+                ),
+                ("asked_at", models.DateTimeField()),
+                ("confirmed_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("told_until", models.DateTimeField(null=True)),
+                ("confirm_sha256", models.CharField(max_length=64, unique=True)),
+                ("leave_sha256", models.CharField(max_length=64, unique=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['state', 'rhythm', 'told_until'], name='changelog_s_state_6f6475_idx')],
+                "indexes": [
+                    models.Index(fields=["state", "rhythm", "told_until"], name="changelog_s_state_6f6475_idx")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Verdict',
+            name="Verdict",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('judged', models.CharField(choices=[('confirmed', 'Confirmed'), ('ruled out', 'Ruled out'), ('open', 'Open again')], max_length=12)),
-                ('because', models.CharField(blank=True, max_length=300)),
-                ('at', models.DateTimeField()),
-                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('change', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='verdicts', to='changelog.change')),
-                ('question', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='verdicts', to='changelog.question')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "judged",
+                    models.CharField(
+                        choices=[("confirmed", "Confirmed"), ("ruled out", "Ruled out"), ("open", "Open again")],
+                        max_length=12,
+                    ),
+                ),
+                ("because", models.CharField(blank=True, max_length=300)),
+                ("at", models.DateTimeField()),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "change",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="verdicts", to="changelog.change"
+                    ),
+                ),
+                (
+                    "question",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="verdicts", to="changelog.question"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['at', 'pk'],
+                "ordering": ["at", "pk"],
             },
         ),
         migrations.CreateModel(
-            name='BugOfChange',
+            name="BugOfChange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bug_id', models.PositiveIntegerField(db_index=True)),
-                ('change', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='named_bugs', to='changelog.change')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("bug_id", models.PositiveIntegerField(db_index=True)),
+                (
+                    "change",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="named_bugs", to="changelog.change"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('change', 'bug_id'), name='a_bug_once_per_change')],
+                "constraints": [models.UniqueConstraint(fields=("change", "bug_id"), name="a_bug_once_per_change")],
             },
         ),
         migrations.CreateModel(
-            name='Backout',
+            name="Backout",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.CharField(db_index=True, max_length=40)),
-                ('change', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='takes_back', to='changelog.change')),
-                ('undoes', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='taken_back_by', to='changelog.change')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("revision", models.CharField(db_index=True, max_length=40)),
+                (
+                    "change",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="takes_back", to="changelog.change"
+                    ),
+                ),
+                (
+                    "undoes",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="taken_back_by",
+                        to="changelog.change",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('change', 'revision'), name='a_backout_once_per_change')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("change", "revision"), name="a_backout_once_per_change")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Landing',
+            name="Landing",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('repository', models.CharField(max_length=200)),
-                ('at', models.DateTimeField()),
-                ('offset', models.SmallIntegerField(default=0)),
-                ('pusher', models.CharField(blank=True, max_length=200)),
-                ('push_id', models.CharField(blank=True, max_length=80)),
-                ('revision', models.CharField(blank=True, max_length=80)),
-                ('url', models.CharField(blank=True, max_length=360)),
-                ('change', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='landings', to='changelog.change')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("repository", models.CharField(max_length=200)),
+                ("at", models.DateTimeField()),
+                ("offset", models.SmallIntegerField(default=0)),
+                ("pusher", models.CharField(blank=True, max_length=200)),
+                ("push_id", models.CharField(blank=True, max_length=80)),
+                ("revision", models.CharField(blank=True, max_length=80)),
+                ("url", models.CharField(blank=True, max_length=360)),
+                (
+                    "change",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="landings", to="changelog.change"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['at', 'pk'],
-                'indexes': [models.Index(fields=['revision'], name='landing_revision')],
-                'constraints': [models.UniqueConstraint(fields=('change', 'repository'), name='a_change_lands_once_per_repository')],
+                "ordering": ["at", "pk"],
+                "indexes": [models.Index(fields=["revision"], name="landing_revision")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("change", "repository"), name="a_change_lands_once_per_repository")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='change',
-            index=models.Index(condition=models.Q(('is_public', True)), fields=['-at', '-id'], name='change_public_newest'),
+            model_name="change",
+            index=models.Index(
+                condition=models.Q(("is_public", True)), fields=["-at", "-id"], name="change_public_newest"
+            ),
         ),
         migrations.AddIndex(
-            model_name='change',
-            index=models.Index(condition=models.Q(('is_public', True)), fields=['-changed_at', '-id'], name='change_public_news'),
+            model_name="change",
+            index=models.Index(
+                condition=models.Q(("is_public", True)), fields=["-changed_at", "-id"], name="change_public_news"
+            ),
         ),
         migrations.AddIndex(
-            model_name='change',
-            index=models.Index(condition=models.Q(('state', 'proposed')), fields=['-at', '-id'], name='change_proposed'),
+            model_name="change",
+            index=models.Index(
+                condition=models.Q(("state", "proposed")), fields=["-at", "-id"], name="change_proposed"
+            ),
         ),
         migrations.AddIndex(
-            model_name='change',
-            index=models.Index(condition=models.Q(('state', 'held')), fields=['-at', '-id'], name='change_held'),
+            model_name="change",
+            index=models.Index(condition=models.Q(("state", "held")), fields=["-at", "-id"], name="change_held"),
         ),
         migrations.AddIndex(
-            model_name='change',
-            index=models.Index(condition=models.Q(('state', 'withdrawn')), fields=['-at', '-id'], name='change_withdrawn'),
+            model_name="change",
+            index=models.Index(
+                condition=models.Q(("state", "withdrawn")), fields=["-at", "-id"], name="change_withdrawn"
+            ),
         ),
         migrations.AddIndex(
-            model_name='change',
-            index=models.Index(fields=['push'], name='change_push'),
+            model_name="change",
+            index=models.Index(fields=["push"], name="change_push"),
         ),
         migrations.AddIndex(
-            model_name='change',
-            index=models.Index(condition=models.Q(('part_of__isnull', False)), fields=['part_of'], name='change_part_of'),
+            model_name="change",
+            index=models.Index(
+                condition=models.Q(("part_of__isnull", False)), fields=["part_of"], name="change_part_of"
+            ),
         ),
     ]
