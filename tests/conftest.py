@@ -18,7 +18,7 @@ if "ciduty.settings" in sys.modules:
     )
 
 #: What the environment may choose: which database and which broker the tests run on.
-CHOSEN_OUTSIDE = ("DATABASE_URL", "REDIS_URL", "CIDUTY_BROWSER_TESTS", "CIDUTY_PURE_TESTS", "CIDUTY_WITHOUT_GATE")
+CHOSEN_OUTSIDE = ("DATABASE_URL", "REDIS_URL", "CIDUTY_TEST_PASS", "CIDUTY_BROWSER_TESTS", "CIDUTY_WITHOUT_GATE")
 CLEARED = ("BUGZILLA_", "CIDUTY_", "EMAIL_", "GITHUB_", "TREESTATUS_", "OIDC_", "DJANGO_")
 CLEARED_NAMES = ("SECRET_KEY", "DEBUG", "SITE_URL", "ALLOWED_HOSTS", "PORT", "MAIL_FROM", "SENTRY_DSN", "LOG_LEVEL")
 CLEARED_NAMES += ("BEHIND_PROXY", "SECURE_SSL_REDIRECT")
@@ -111,7 +111,7 @@ def _empty_the_tables_unguarded(self):
 OF_THE_DATABASE = {"db", "transactional_db", "database", "demo_database"}
 
 
-#: They read every page as everybody: minutes of work in which no database decides anything.
+#: They read every page as everybody: minutes of work.
 SWEEPS = {
     "test_access",
     "test_pages_safely",
@@ -122,7 +122,7 @@ SWEEPS = {
 
 
 #: Pages, letters, forms and tables of rules: they ask through the ORM in ordinary ways, which the others do on
-#: PostgreSQL in CI; `make test` with DATABASE_URL runs these there as well.
+#: PostgreSQL in CI. `make test` with DATABASE_URL runs all there.
 ORDINARY = {
     "test_asking", "test_border_attacks", "test_bug_writing", "test_changelog_before_asking", "test_changelog_canary",
     "test_changelog_digests", "test_changelog_intervals", "test_changelog_publishing_entering",
@@ -140,15 +140,8 @@ ORDINARY = {
 }  # fmt: skip
 
 
-#: They start whole process trees and wait for them: on SQLite they run with the browser's, which wait as well, and with
-#: the sweeps, so that both passes end at about the same time.
+#: They start whole process trees and wait for them, as the browser's do.
 PROCESSES = {"test_supervise", "test_start_errors"}
-
-
-def _goes_with_the_browser(item) -> bool:
-    if item.get_closest_marker("browser") is not None:
-        return True
-    return _module(item) in PROCESSES | SWEEPS and os.environ.get("CIDUTY_PURE_TESTS") != "0"
 
 
 def _module(item) -> str:
@@ -156,28 +149,34 @@ def _module(item) -> str:
 
 
 def _asks_the_database(item) -> bool:
-    if _module(item) in SWEEPS | ORDINARY:
-        return False
     return item.get_closest_marker("django_db") is not None or bool(OF_THE_DATABASE & set(item.fixturenames))
+
+
+#: The passes of CI, by the value of CIDUTY_TEST_PASS: each test is in one of the first three, and "servers" runs once
+#: more what another database or broker may decide. Without the variable all tests run.
+PASSES = {
+    "browser": lambda item: _is_the_browsers(item) or _module(item) in PROCESSES,
+    "sweeps": lambda item: not _is_the_browsers(item) and _module(item) in SWEEPS,
+    "rest": lambda item: not _is_the_browsers(item) and _module(item) not in SWEEPS | PROCESSES,
+    "servers": lambda item: (
+        not _is_the_browsers(item) and _module(item) not in SWEEPS | ORDINARY and _asks_the_database(item)
+    ),
+}
+
+
+def _is_the_browsers(item) -> bool:
+    return item.get_closest_marker("browser") is not None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Run browser tests last: Playwright's event loop stays in this thread once it has begun.
-
-    CIDUTY_PURE_TESTS=0 leaves out what no database decides, the sweeps and what is ordinary; CIDUTY_BROWSER_TESTS=only
-    leaves out all but the browser's tests, the sweeps and those of whole process trees, which 0 leaves out. In CI each
-    runs once on SQLite.
-    """
-    wanted = os.environ.get("CIDUTY_BROWSER_TESTS")
-    if wanted in {"only", "0"}:
-        left_out = [item for item in items if _goes_with_the_browser(item) != (wanted == "only")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if _goes_with_the_browser(item) == (wanted == "only")]
-    if os.environ.get("CIDUTY_PURE_TESTS") == "0":
-        left_out = [item for item in items if not _asks_the_database(item)]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if _asks_the_database(item)]
+    """Keep one pass where one is asked for; browser tests last: Playwright's event loop stays in this thread."""
+    wanted = os.environ.get("CIDUTY_TEST_PASS")
+    if wanted and wanted not in PASSES:
+        raise pytest.UsageError(f"CIDUTY_TEST_PASS is {wanted!r} and may be: {', '.join(PASSES)}.")
+    if wanted:
+        config.hook.pytest_deselected(items=[item for item in items if not PASSES[wanted](item)])
+        items[:] = [item for item in items if PASSES[wanted](item)]
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
@@ -195,7 +194,7 @@ CHROMIUM_FLAGS = [
 def browser():
     """Chromium without a window, for tests marked `browser`; they skip, and say so, where there is none."""
     if os.environ.get("CIDUTY_BROWSER_TESTS") == "0":
-        pytest.skip("switched off by CIDUTY_BROWSER_TESTS=0: they ran in the other pass")
+        pytest.skip("switched off by CIDUTY_BROWSER_TESTS=0")
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
         pytest.skip("Chromium is not installed (apt install chromium)")
