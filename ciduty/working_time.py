@@ -14,6 +14,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import holidays
+from holidays.registry import EntityLoader
 
 ZERO = timedelta(0)
 DAY = timedelta(days=1)
@@ -50,7 +51,7 @@ class Calendar:
                 "expected two different times, such as 09:00-17:00."
             )
         if self.country:
-            _public_holidays(self.country, 2026)  # any year will do: fail here and not at the first request
+            _check_country(self.country)
         if not self.weekdays <= frozenset(range(7)):
             raise ValueError(f"The weekdays {set(self.weekdays)} are not all days: expected 0 (Monday) to 6 (Sunday).")
 
@@ -290,14 +291,15 @@ def _zone(name: str) -> tzinfo:
     )
 
 
+def _check_country(country: str) -> None:
+    # By the package's list alone: it loads every country to count in one, which a start that counts nothing can spare.
+    if not re.fullmatch("[A-Z]{2}", country) or country not in EntityLoader.get_country_codes():
+        raise ValueError(
+            f"The country {country!r} has no known public holidays: "
+            "expected a two-letter code of the holidays package such as RO, or nothing for none."
+        )
+
+
 @lru_cache(maxsize=256)
 def _public_holidays(country: str, year: int) -> frozenset[date]:
-    try:
-        if re.fullmatch("[A-Z]{2}", country):  # the package would take NYSE and Romania as well
-            return frozenset(holidays.country_holidays(country, years=year))
-    except NotImplementedError:
-        pass
-    raise ValueError(
-        f"The country {country!r} has no known public holidays: "
-        "expected a two-letter code of the holidays package such as RO, or nothing for none."
-    )
+    return frozenset(holidays.country_holidays(country, years=year))

@@ -279,7 +279,9 @@ def browser_of(person=None, **options):
 @pytest.fixture
 def people(db):
     """One person of every role, each with the Bugzilla login role@example.com."""
-    return {role: BugzillaLoginFactory(person__role=role).person for role in ROLES}
+    people = Person.objects.bulk_create([PersonFactory.build(role=role) for role in ROLES])
+    BugzillaLogin.objects.bulk_create([BugzillaLoginFactory.build(person=person) for person in people])
+    return {person.role: person for person in people}
 
 
 class Browsers(Mapping):

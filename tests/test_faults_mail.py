@@ -14,8 +14,8 @@ from tests.instruments.siege import LONGEST, Siege
 
 pytestmark = pytest.mark.fault
 
-MAILS = sized(quick=300, full=3000)
-KILLS = sized(quick=100, full=1050)
+MAILS = sized(quick=120, full=3000)
+KILLS = sized(quick=40, full=1050)
 #: Every so many kills, one is made exactly between the server's 250 and the commit.
 EVERY = 8
 #: Mails for the faults that strike now and then.
@@ -65,7 +65,7 @@ def test_no_mail_is_lost_whoever_is_killed_and_a_second_copy_is_the_same_mail(da
 
 
 def test_a_sender_that_marks_before_it_sends_loses_mail_in_the_same_harness(database, server, tmp_path, figure):
-    mails, kills = MAILS // 3, KILLS // 3
+    mails, kills = sized(quick=(60, 20), full=(MAILS // 3, KILLS // 3))
     with Siege(database, server, tmp_path, "mark_before_sending") as siege:
         siege.post(mails)
         siege.start()
