@@ -156,7 +156,7 @@ def _pages() -> dict[str, float]:
         "search: middling word": f"/changes/?q={MIDDLING}",
         "search: rare word": f"/changes/?q={RARE}",
         "search: miss": "/changes/?q=nowhere",
-        "before": f"/changes/before/?at={there.at:%Y-%m-%dT%H:%M}Z&pool={pool}",
+        "before": _permalink(f"/changes/before/?bad={there.at:%Y-%m-%dT%H:%M}Z&pool={pool}"),
         "api, first page": "/api/changes/",
         "feed, whole": "/changes/feed.atom",
     }
@@ -169,6 +169,13 @@ def _pages() -> dict[str, float]:
         bare = Client()
         figures["bare"], figures["trivial"] = _median(bare, "/fifty/"), _median(bare, "/one/")
     return figures
+
+
+def _permalink(address: str) -> str:
+    """Return where a question that somebody typed leads: that is what people keep and open."""
+    from django.test import Client
+
+    return Client().get(address).headers["Location"]
 
 
 def _median(browser, address: str, status: int = 200, times: int = 40, **further) -> float:
