@@ -11,13 +11,13 @@ from ciduty import clock
 from ciduty.bugzilla import breaker, poll
 from ciduty.bugzilla.models import Connection
 from ciduty.bugzilla.sandbox import Fault, Sandbox, flagging
-from ciduty.bugzilla.sandbox.moments import real_utc
 from ciduty.outbox import bug_writing, delivery, post, purposes, workflow
 from ciduty.outbox.bug_attempt import SETTLES_AFTER, next_look
 from ciduty.outbox.bug_filing import LOOKS
 from ciduty.outbox.models import BugUpdate
 from ciduty.outbox.purposes import Purpose
 from ciduty.outbox.rules import State
+from ciduty.sandboxes import real_utc
 from tests.cast import LOAN, file
 
 pytestmark = pytest.mark.django_db

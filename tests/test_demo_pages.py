@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 
 from ciduty import clock
-from ciduty.bugzilla.sandbox.moments import ahead_by, real_utc
 from ciduty.demo import mails
 from ciduty.management.commands import tick
 from ciduty.outbox.models import Mail
 from ciduty.outbox.rules import State
 from ciduty.people.roles import Role
+from ciduty.sandboxes import ahead_by, real_utc
 from loaners.models import LoanerRequest
 from loaners.rules import RequestState
 from tests.cast import BugTextFactory, BugUpdateFactory, LoanerRequestFactory, MachineFactory, MailFactory

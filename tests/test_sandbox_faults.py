@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from ciduty.bugzilla.sandbox import Fault, Sandbox, World
-from ciduty.bugzilla.sandbox.moments import real_utc
 from ciduty.bugzilla.sandbox.seed import BOT_KEY
+from ciduty.sandboxes import real_utc
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,8 +11,9 @@ import pytest
 import requests
 from django.core.management import CommandError, call_command
 
+from ciduty.sandboxes import ahead_by, real_utc
 from ciduty.trees.sandbox import BOT_TOKEN, LANDO, STANDALONE, Client, Sandbox, World, editing, errors, rights
-from ciduty.trees.sandbox.moments import ahead_by, real_utc, stamp
+from ciduty.trees.sandbox.moments import stamp
 from ciduty.trees.sandbox.seed import TREES, seed
 from tests.instruments.servers import free_port, wait_until
 

@@ -1,33 +1,12 @@
 """Bugzilla's moments: text in UTC, whole seconds, as stored and as sent. Which moment it is, the world says."""
 
 import re
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from ciduty.bugzilla.sandbox.errors import Refusal
 
 _RELATIVE = re.compile(r"([+-]?)(\d+)([hdwmy])s?", re.IGNORECASE)
 _HOURS = {"h": 1, "d": 24, "w": 7 * 24, "m": 30 * 24, "y": 365 * 24}
-
-
-def real_utc() -> datetime:
-    """Return the real time, aware and in UTC: the sandbox knows no database clock of ciduty's."""
-    return datetime.fromtimestamp(time.time(), UTC)
-
-
-def ahead_by(path: Path) -> Callable[[], datetime]:
-    """Return a clock that is ahead of the real time by the seconds that stand in a file; without one, it is not."""
-
-    def now() -> datetime:
-        try:
-            seconds = int(path.read_text())
-        except (OSError, ValueError):
-            seconds = 0
-        return real_utc() + timedelta(seconds=seconds)
-
-    return now
 
 
 def stamp(moment: datetime) -> str:

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from ciduty.bugzilla.sandbox import editing, filing, flagging, replica, schema, writing
 from ciduty.bugzilla.sandbox.directory import ANONYMOUS, Account, Directory, account_of
-from ciduty.bugzilla.sandbox.moments import real_utc, stamp
+from ciduty.bugzilla.sandbox.moments import stamp
 from ciduty.bugzilla.sandbox.stored import stored_bug
+from ciduty.sandboxes import real_utc
 
 
 class World(Directory):

@@ -1,27 +1,6 @@
 """The sandbox's moments: how they are stored, and how the two generations write them. No behaviour of trees."""
 
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-
-def real_utc() -> datetime:
-    """Return the real time, aware and in UTC: the sandbox knows no database clock of ciduty's."""
-    return datetime.fromtimestamp(time.time(), UTC)
-
-
-def ahead_by(path: Path) -> Callable[[], datetime]:
-    """Return a clock that is ahead of the real time by the seconds that stand in a file; without one, it is not."""
-
-    def now() -> datetime:
-        try:
-            seconds = int(path.read_text())
-        except (OSError, ValueError):
-            seconds = 0
-        return real_utc() + timedelta(seconds=seconds)
-
-    return now
+from datetime import UTC, datetime
 
 
 def stamp(moment: datetime) -> str:

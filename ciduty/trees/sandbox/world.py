@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from ciduty.sandboxes import real_utc
 from ciduty.trees.sandbox import errors, schema
-from ciduty.trees.sandbox.moments import real_utc, stamp
+from ciduty.trees.sandbox.moments import stamp
 
 #: A tree is what its last log entry says; without one, what it was made with.
 _COMBINED = """

@@ -7,8 +7,8 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from ciduty.bugzilla.sandbox import Sandbox, World
-from ciduty.bugzilla.sandbox.moments import ahead_by
 from ciduty.bugzilla.sandbox.seed import seed
+from ciduty.sandboxes import ahead_by
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ciduty.sandboxes import ahead_by
 from ciduty.trees.sandbox import BOT_TOKEN, LANDO, STANDALONE, Sandbox, World
-from ciduty.trees.sandbox.moments import ahead_by
 from ciduty.trees.sandbox.seed import seed
 
 
