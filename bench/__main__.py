@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-from bench import changes, loans, outbox, stage
+from bench import changes, loans, outbox, runs, stage
 
 FULL = os.environ.get("FULL", "") not in {"", "0"}
 BUGS = 20_000 if FULL else 4_000
@@ -30,7 +30,7 @@ def main() -> int:
         with stage.sandbox(path, _free_port()) as address, stage.sink(_free_port(), folder) as mail_server:
             _configure(address, mail_server)
             rows = [*_first_mirror(address), *_mirror_at_a_real_pace(address), *_idle_poll(), *_desk()]
-            rows += [*loans.measure(), *outbox.measure(), *changes.measure()]
+            rows += [*loans.measure(), *runs.measure(), *outbox.measure(), *changes.measure()]
     _print(rows, f"{BUGS} bugs", began)
     return 0
 

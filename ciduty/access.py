@@ -32,6 +32,7 @@ RIGHTS = {
     "ask for a downtime": SIGNED_IN,
     "see downtime plans": CIDUTY_ROLES | {Role.SCHEDULER, Role.MANAGER},
     "plan downtimes": CIDUTY_ROLES,
+    "run downtimes": CIDUTY_ROLES,
     "answer about downtimes": SIGNED_IN,
     "agree to emergencies": frozenset({Role.MANAGER}),
     "keep lists and approvers": frozenset({Role.LEAD}),
@@ -124,7 +125,26 @@ PAGES = {
     "cancel_downtime": "plan downtimes",
     "ask_for_emergency": "plan downtimes",
     "agree_to_emergency": "agree to emergencies",
+    "run_downtime": "see downtime plans",
+    "run_downtime_saved": "see downtime plans",
+    "begin_downtime": "run downtimes",
+    "hold_downtime": "run downtimes",
+    "release_downtime": "run downtimes",
+    "do_run_step": "run downtimes",
+    "take_over_downtime": "run downtimes",
+    "extend_downtime": "run downtimes",
+    "close_run_trees": "run downtimes",
+    "claim_run_tree": "run downtimes",
+    "leave_run_tree": "run downtimes",
+    "reopen_run_trees": "run downtimes",
+    "look_at_run_trees": "run downtimes",
+    "do_run_item": "see downtime plans",  # the worker of the item, or CiDuty: the verb asks
+    "tell_run_bugs": "run downtimes",
+    "tree_open": "run downtimes",
+    "add_outage": "run downtimes",
+    "review_downtime": "run downtimes",
     "lists_and_approvers": "keep lists and approvers",
+    "keep_check_link": "keep lists and approvers",
     "keep_list": "keep lists and approvers",
     "keep_approver": "keep lists and approvers",
     "trees": "see public pages",
@@ -192,6 +212,11 @@ PAGES = {
     "outbox_bug_hold": "steer the outbox",
     "outbox_bug_cancel": "steer the outbox",
     "outbox_bug_done": "steer the outbox",
+    "outbox_tree": "see the outbox",
+    "outbox_tree_try_again": "steer the outbox",
+    "outbox_tree_hold": "steer the outbox",
+    "outbox_tree_cancel": "steer the outbox",
+    "outbox_tree_done": "steer the outbox",
     "outbox_check": "steer the outbox",
     "outbox_try_all_again": "steer the outbox",
     "people": "manage people",
@@ -263,6 +288,11 @@ def may_see_downtime_plans(person) -> bool:
 def may_plan_downtimes(person) -> bool:
     """Answer whether the person plans downtimes, asks for agreement and announces them."""
     return may(person, "plan downtimes")
+
+
+def may_run_downtimes(person) -> bool:
+    """Answer whether the person begins downtimes, closes and reopens their trees, and tells everybody TREE OPEN."""
+    return may(person, "run downtimes")
 
 
 def may_agree_to_emergencies(person) -> bool:

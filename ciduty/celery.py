@@ -32,6 +32,11 @@ def _beat_table(sender, **_):
             "schedule": 15,
             "options": {"expires": 15, "queue": "sync"},
         },
+        "change the trees that are due": {
+            "task": "ciduty.outbox.tasks.change_trees",
+            "schedule": 15,
+            "options": {"expires": 15, "queue": "sync"},
+        },
         # A reminder names a day: whether it leaves five minutes later is nobody's matter.
         "remind of loans": {
             "task": "loaners.tasks.remind",

@@ -6,30 +6,19 @@ later words reply to the first mail and go to everyone who was told.
 
 from datetime import datetime
 
-from django.conf import settings
 from django.db import transaction
-from django.template.loader import render_to_string
 
 from ciduty import access, clock, states
 from ciduty.outbox import post, purposes
 from ciduty.outbox.models import Mail
 from ciduty.outbox.rules import Priority
-from ciduty.outbox.rules import State as MailState
 from ciduty.record import write
 from ciduty.states import NotAllowed
-from downtimes import change_events, facts, flag_writes, local_times, rules, versions, windows
-from downtimes.models import Announcement, Downtime, ListUse, MailingList, NoticeVersion, Told
+from downtimes import change_events, facts, flag_writes, rules, telling, versions, windows
+from downtimes.models import Announcement, Downtime, NoticeVersion, Told
 from downtimes.rules import MOVES, State
 
 ANNOUNCE = "downtimes: announcement"
-TELL = "downtimes: change of plan"
-#: A mail that nobody got tells nobody anything.
-REACHED = (MailState.ACCEPTED, MailState.SENDING, MailState.DUE, MailState.RETRY, MailState.UNKNOWN)
-
-
-def lock(downtime: Downtime) -> Downtime:
-    """Let two who act on one downtime come in turn, and return it as it is now."""
-    return Downtime.objects.select_for_update().get(pk=downtime.pk)
 
 
 # --- the announcement -------------------------------------------------------------------------------------------------
@@ -41,7 +30,7 @@ def announce(downtime: Downtime, *, by, version: int) -> Announcement:
 
     The number is the one that the person saw: another one was frozen meanwhile, and they look at it first.
     """
-    downtime = lock(downtime)
+    downtime = telling.lock(downtime)
     frozen = versions.newest(downtime)
     if frozen is None or frozen.number != version:
         raise NotAllowed("Another version of the notice was frozen meanwhile: read it before you announce it.")
@@ -64,7 +53,7 @@ def announce(downtime: Downtime, *, by, version: int) -> Announcement:
         made_by=by,
         made_at=at,
     )
-    mails = [_announce_to(address, mandatory, announcement, by) for address, mandatory in _recipients(downtime)]
+    mails = [_announce_to(address, mandatory, announcement, by) for address, mandatory in telling.recipients(downtime)]
     sentence = f"{announcement.get_kind_display()} of version {frozen.number} to {len(mails)} lists and groups"
     states.move(
         downtime, MOVES, "announce", sentence, by=by, at=at,
@@ -80,16 +69,6 @@ def batch_of(version: NoticeVersion) -> str:
     return str(version)
 
 
-def _recipients(downtime: Downtime) -> list[tuple[str, bool]]:
-    """Return every address that is told, and whether it must be: the lists, the extra groups, who was told before."""
-    lists = MailingList.objects.filter(use=ListUse.ANNOUNCE, is_used=True)
-    found = {one.address.lower(): (one.address, one.mandatory) for one in lists}
-    others = [*downtime.extra_groups, *(address for address, _ in _told(downtime))]
-    for address in others:
-        found.setdefault(address.lower(), (address, False))
-    return list(found.values())
-
-
 def _announce_to(address: str, mandatory: bool, announcement: Announcement, by) -> Mail:
     downtime, version = announcement.downtime, announcement.version
     return post.mail(
@@ -103,19 +82,9 @@ def _announce_to(address: str, mandatory: bool, announcement: Announcement, by) 
         priority=Priority.URGENT,
         mandatory=mandatory,
         batch=announcement.batch,
-        in_reply_to=dict(_told(downtime)).get(address, ""),
+        in_reply_to=dict(telling.told(downtime)).get(address, ""),
         not_after=downtime.starts_at,
     )
-
-
-def _told(downtime: Downtime) -> list[tuple[str, str]]:
-    """Return everyone who was told of it, each with the Message-ID of the first mail that they got."""
-    batches = Announcement.objects.filter(downtime=downtime).values("batch")
-    first: dict[str, str] = {}
-    mails = Mail.objects.filter(batch__in=batches, state__in=REACHED).order_by("pk")
-    for recipient, message_id in mails.values_list("recipient", "message_id"):
-        first.setdefault(recipient, message_id)
-    return list(first.items())
 
 
 # --- another plan -----------------------------------------------------------------------------------------------------
@@ -127,7 +96,7 @@ def postpone(
 ) -> Downtime:
     """Move the window to another time, and tell everyone who was told: it is agreed to and announced anew."""
     downtime = _unchanged(downtime, revision)
-    _want_reason(because, "postponed")
+    telling.want_reason(because, "postponed")
     at = clock.now()
     seen = rules.Facts(at=at, starts_at=starts_at, ends_at=ends_at)
     against = [sentence for gate in (rules.TIMES, rules.AHEAD) if (sentence := gate.refuses(seen))]
@@ -136,13 +105,15 @@ def postpone(
     if against:
         raise NotAllowed(" ".join(against))
     before = (downtime.starts_at, downtime.ends_at)
-    mails = _tell_everyone(downtime, Told.POSTPONEMENT, because, by, at, starts_at=starts_at, ends_at=ends_at)
+    words = telling.words_of(downtime, because, by, starts_at=starts_at, ends_at=ends_at)
+    mails = telling.everyone(downtime, Told.POSTPONEMENT, words, because=because, by=by, at=at)
     sentence = f"Postponed from {before[0]:%Y-%m-%d %H:%M} to {starts_at:%Y-%m-%d %H:%M} UTC"
     states.move(
         downtime, MOVES, "postpone", sentence, by=by, at=at, entry={"caused": [str(mail) for mail in mails]},
         starts_at=starts_at, ends_at=ends_at, duty_confirmed_at=None, emergency_because="", emergency_by=None,
-        sequence=downtime.sequence + 1, revision=downtime.revision + 1,
+        held_at=None, held_because="", sequence=downtime.sequence + 1, revision=downtime.revision + 1,
     )  # fmt: skip
+    downtime.run_steps.all().delete()  # who was told of the start was told of another one
     flag_writes.tell_time(downtime, by=by)
     change_events.tell(downtime, at)
     return downtime
@@ -151,12 +122,13 @@ def postpone(
 @transaction.atomic
 def cancel(downtime: Downtime, *, by, because: str) -> Downtime:
     """Call it off, and tell everyone who was told; its work waits in the queue again."""
-    downtime = lock(downtime)
+    downtime = telling.lock(downtime)
     if downtime.state == State.CANCELLED:
         return downtime
-    _want_reason(because, "cancelled")
+    telling.want_reason(because, "cancelled")
     at = clock.now()
-    mails = _tell_everyone(downtime, Told.CANCELLATION, because, by, at)
+    words = telling.words_of(downtime, because, by)
+    mails = telling.everyone(downtime, Told.CANCELLATION, words, because=because, by=by, at=at)
     states.move(
         downtime, MOVES, "cancel", "Cancelled, with the reason to everyone who was told", by=by, at=at,
         entry={"caused": [str(mail) for mail in mails]}, sequence=downtime.sequence + 1,
@@ -167,55 +139,11 @@ def cancel(downtime: Downtime, *, by, because: str) -> Downtime:
     return downtime
 
 
-def _want_reason(because: str, what: str) -> None:
-    if not because.strip():
-        raise NotAllowed(f"Say why it is {what}: everyone who was told reads it.")
-
-
 def _unchanged(downtime: Downtime, revision: int) -> Downtime:
-    downtime = lock(downtime)
+    downtime = telling.lock(downtime)
     if downtime.revision != revision:
         raise NotAllowed("Somebody changed this downtime meanwhile: look at it as it is now, then decide again.")
     return downtime
-
-
-def _tell_everyone(downtime: Downtime, kind: Told, because: str, by, at: datetime, **times) -> list[Mail]:
-    told = _told(downtime)
-    if not told:
-        post.nobody_told(downtime.about, "no list had heard of it yet.", by=by)
-        return []
-    version = _last_told(downtime)
-    text = render_to_string(f"downtimes/mail/{kind}.txt", _words_of(downtime, because, by, **times))
-    subject = f"[Downtime] {kind.label}: {downtime.title}"[:200]
-    announcement = Announcement.objects.create(
-        downtime=downtime, kind=kind, version=version, text=text, because=because, made_by=by, made_at=at,
-        batch=f"{downtime.about} {kind} {downtime.announcements.count() + 1}",
-    )  # fmt: skip
-    mandatory = {one.address.lower() for one in MailingList.objects.filter(use=ListUse.ANNOUNCE, mandatory=True)}
-    return [
-        post.mail(
-            key=f"{announcement.batch} to {address}"[:200], purpose=TELL, about=downtime.about, to=address,
-            subject=subject, text=text, by=by, priority=Priority.URGENT, mandatory=address.lower() in mandatory,
-            batch=announcement.batch, in_reply_to=message_id,
-        )
-        for address, message_id in told
-    ]  # fmt: skip
-
-
-def _words_of(downtime: Downtime, because: str, by, starts_at=None, ends_at=None) -> dict:
-    return {
-        "downtime": downtime,
-        "because": because,
-        "by": by,
-        "team": settings.CIDUTY_TEAM,
-        "was": local_times.in_words(downtime.starts_at, downtime.ends_at),
-        "now": local_times.in_words(starts_at, ends_at) if starts_at else "",
-    }
-
-
-def _last_told(downtime: Downtime) -> NoticeVersion | None:
-    newest = Announcement.objects.filter(downtime=downtime).exclude(version=None).order_by("-pk").first()
-    return newest.version if newest else None
 
 
 # --- under 24 hours ---------------------------------------------------------------------------------------------------
@@ -227,7 +155,7 @@ def ask_for_emergency(downtime: Downtime, *, by, because: str, revision: int) ->
     downtime = _unchanged(downtime, revision)
     if downtime.state not in rules.PLANNED:
         raise NotAllowed("This downtime is over: nothing can be asked for it any more.")
-    _want_reason(because, "an emergency")
+    telling.want_reason(because, "an emergency")
     Downtime.objects.filter(pk=downtime.pk).update(
         emergency_because=because.strip(), emergency_asked_by=by, emergency_by=None, revision=downtime.revision + 1
     )
@@ -260,7 +188,6 @@ def agree_to_emergency(downtime: Downtime, *, by, revision: int) -> Downtime:
 def register() -> None:
     """Make known why lists are written to."""
     purposes.register(purposes.Purpose(ANNOUNCE, "Announcement of a downtime", announcement_may_still_go))
-    purposes.register(purposes.Purpose(TELL, "A downtime was postponed or cancelled"))
 
 
 def announcement_may_still_go(row: Mail) -> purposes.Stop | None:
@@ -268,7 +195,7 @@ def announcement_may_still_go(row: Mail) -> purposes.Stop | None:
     announcement = Announcement.objects.select_related("downtime", "version").filter(batch=row.batch).first()
     if announcement is None:
         return purposes.Stop("Nobody knows any more what this announces: look at the downtime.")
-    downtime = lock(announcement.downtime)
+    downtime = telling.lock(announcement.downtime)
     if downtime.state != State.ANNOUNCED:
         state = downtime.get_state_display().lower()
         return purposes.Stop(f"The downtime is {state} by now: it is not announced as it was.", for_good=True)

@@ -26,6 +26,7 @@ class DowntimesConfig(AppConfig):
             requesting,
             sync,
             tasks,
+            telling,
         )
 
         if sync.follow not in poll.followers:
@@ -34,6 +35,7 @@ class DowntimesConfig(AppConfig):
         requesting.register()
         agreement.register()
         announcing.register()
+        telling.register()
         assigning.register()
         change_events.register()
         polling.needed_often(needs.has_a_window_near)

@@ -12,17 +12,23 @@ from django.urls import reverse
 from icalendar import Calendar, Event, vText
 
 from downtimes.rules import Close
-from downtimes.showing import PublicFacts, Standing
+from downtimes.showing import PublicFacts, PublicItem, Standing
 
-#: How a downtime stands -> STATUS of the event (RFC 5545, 3.8.1.11), and of its MAINTNOTE.
+#: How a downtime stands -> STATUS of the event (RFC 5545, 3.8.1.11), which is that of its MAINTNOTE too.
 STATUS = {
     Standing.RUNNING: "CONFIRMED",
+    Standing.OVERDUE: "CONFIRMED",
     Standing.PLANNED: "CONFIRMED",
-    Standing.PAST: "CONFIRMED",
+    Standing.WAITING: "CONFIRMED",
+    Standing.HELD: "TENTATIVE",
     Standing.CHANGING: "TENTATIVE",
     Standing.POSTPONED: "TENTATIVE",
+    Standing.DONE: "CONFIRMED",
+    Standing.LAPSED: "TENTATIVE",  # it was never run, and nobody has called it off
     Standing.CANCELLED: "CANCELLED",
 }
+#: What only MAINTNOTE has a word for.
+MAINTNOTE = {Standing.RUNNING: "IN-PROCESS", Standing.OVERDUE: "IN-PROCESS", Standing.DONE: "COMPLETED"}
 IMPACT = {Close.SOFT: "DEGRADED", Close.HARD: "OUTAGE"}
 
 
@@ -50,7 +56,8 @@ def _event(facts: PublicFacts) -> Event:
     event.add("dtstamp", _utc(facts.told_at))
     event.add("last-modified", _utc(facts.told_at))
     event.add("dtstart", _utc(facts.starts_at))
-    event.add("dtend", _utc(facts.ends_at))
+    if facts.ends_at is not None:
+        event.add("dtend", _utc(facts.ends_at))
     event.add("summary", facts.title)
     event.add("description", description(facts))
     event.add("status", STATUS[facts.standing])
@@ -62,17 +69,17 @@ def _event(facts: PublicFacts) -> Event:
         event.add("x-maintnote-object-id", vText(tree))
     if facts.close in IMPACT:
         event.add("x-maintnote-impact", vText(IMPACT[facts.close]))
-    event.add("x-maintnote-status", vText(STATUS[facts.standing]))
+    event.add("x-maintnote-status", vText(MAINTNOTE.get(facts.standing, STATUS[facts.standing])))
     return event
 
 
 def description(facts: PublicFacts) -> str:
     """Return the words of the event, from what people typed for the public."""
-    work = [f"Bug {item.bug}: {item.text}" if item.text else f"Bug {item.bug}" for item in facts.items]
     parts = [
         facts.standing.label + (f": {facts.because}" if facts.because else ""),
         facts.close_in_words + (f" ({', '.join(facts.trees)})" if facts.trees else ""),
-        "\n".join(work),
+        facts.reason,
+        "\n".join(_work(item) for item in facts.items),
         _titled("What will not work", facts.what_stops),
         _titled("What keeps working", facts.what_keeps_working),
         _titled("Effect on releases", facts.effect_on_releases),
@@ -80,6 +87,11 @@ def description(facts: PublicFacts) -> str:
         f"Tracking bug: {facts.tracking_bug}" if facts.tracking_bug else "",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _work(item: PublicItem) -> str:
+    number = f"Bug {item.bug}" + (f" ({item.outcome})" if item.outcome else "")
+    return ": ".join(filter(None, [number, item.text]))
 
 
 def _titled(title: str, words: str) -> str:

@@ -9,6 +9,8 @@ from downtimes.models import Announcement, Downtime, Item, ListUse, MailingList,
 from downtimes.rules import Asked, Facts, ItemFacts, Other, Votes
 
 RECONFIG = "needs-reconfig"
+#: What is said of the plan; a word about its running takes no announcement back.
+_PLANS = (Told.ANNOUNCEMENT, Told.UPDATE, Told.POSTPONEMENT, Told.CANCELLATION)
 
 
 def facts_of(downtime: Downtime, at: datetime) -> Facts:
@@ -72,7 +74,7 @@ def told_at(downtime: Downtime) -> datetime | None:
 
     A postponement or cancellation that came later takes it back.
     """
-    newest = Announcement.objects.filter(downtime=downtime).order_by("-pk").first()
+    newest = Announcement.objects.filter(downtime=downtime, kind__in=_PLANS).order_by("-pk").first()
     if newest is None or newest.kind not in (Told.ANNOUNCEMENT, Told.UPDATE):
         return None
     return acceptance.of_batch(newest.batch).accepted_at

@@ -1,14 +1,14 @@
-"""What we write into Bugzilla about a piece of work: the flag, the proposed time, a comment (R17, R18).
+"""What we write into Bugzilla about a piece of work: the flag, the proposed time, a comment (R17, R18, R33).
 
-The one place that writes the tree-closure flag. Who decides what: `requesting.py`, `review.py`.
+The one place that writes the tree-closure flag. Who decides what: `requesting.py`, `review.py`, `run/bug_words.py`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Q
 
 from ciduty import access, bell
 from ciduty.bugzilla import poll
@@ -71,7 +71,43 @@ WRITES = {
         "The proposed time of a bug changes", "", frozenset({NominationState.ACCEPTED}),
         "The proposed time of the downtime has changed.", clears_time=True,
     ),
+    "landed": Write(
+        "A bug is told that its work landed", "X", frozenset({NominationState.DONE}),
+        "landed-and-stuck in the tree-closing downtime.", clears_time=True,
+    ),
+    "rolled back": Write(
+        "A bug is told that its work was rolled back", "?", OPEN_NOMINATIONS | {NominationState.ACCEPTED},
+        "rolled-back in the tree-closing downtime: it waits for a decision again.", clears_time=True,
+    ),
+    "not done": Write(
+        "A bug is told that its work was not done", "?", OPEN_NOMINATIONS | {NominationState.ACCEPTED},
+        "not done in the tree-closing downtime: it waits for a decision again.", clears_time=True,
+    ),
 }  # fmt: skip
+#: What became of the work; said whatever is decided next.
+OUTCOMES = frozenset(PREFIX + verb for verb in ("landed", "rolled back", "not done"))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a bug before something is written into it: as it was read last, and the flag we wrote since."""
+
+    bug: Bug | None
+    said: str
+
+    @property
+    def is_hidden(self) -> bool:
+        """Answer whether Bugzilla refused to show us this bug when it was read last."""
+        return self.bug is not None and self.bug.not_visible_since is not None
+
+
+def known_of(bug_ids: Iterable[int]) -> dict[int, Known]:
+    """Return what is known of bugs. Two queries, however many they are."""
+    bug_ids = list(bug_ids)
+    bugs, ours = Bug.objects.in_bulk(bug_ids), {}
+    for row in BugUpdate.objects.filter(bug_id__in=bug_ids, purpose__startswith=PREFIX).order_by("-pk"):
+        ours.setdefault(row.bug_id, []).append(row)
+    return {bug: Known(bugs.get(bug), _last_said(ours.get(bug, ()), bugs.get(bug))) for bug in bug_ids}
 
 
 def token_words(starts_at: datetime) -> str:
@@ -97,8 +133,12 @@ def standing(bug: Bug | None) -> list[dict]:
 
 def wants_of(bug_id: int, verb: str, *, by, starts_at: datetime | None = None, comment: str = "") -> dict:
     """Return what a verb wants of a bug (`outbox/changes.py`). Into a restricted bug goes no word that was typed."""
-    write = WRITES[verb]
     restricted = Bug.objects.filter(pk=bug_id, visibility=Visibility.RESTRICTED).exists()
+    return _wants(restricted, verb, by, starts_at, comment)
+
+
+def _wants(restricted: bool, verb: str, by, starts_at: datetime | None, comment: str) -> dict:
+    write = WRITES[verb]
     wants = {"comment": signed(write.bare if restricted or not comment.strip() else comment, by)}
     if write.flag:
         wants["flags"] = [{"name": settings.CIDUTY_TREECLOSURE_FLAG, "status": write.flag}]
@@ -111,9 +151,12 @@ def wants_of(bug_id: int, verb: str, *, by, starts_at: datetime | None = None, c
 
 def seen_of(bug_id: int) -> dict:
     """Return what is known of a bug's flag now, for the check before the write: what we said last, or the mirror."""
-    bug = Bug.objects.filter(pk=bug_id).first()
+    return _seen(known_of([bug_id])[bug_id])
+
+
+def _seen(known: Known) -> dict:
+    bug, said, name = known.bug, known.said, settings.CIDUTY_TREECLOSURE_FLAG
     seen = {"audience": bug.visibility} if bug else {}
-    name, said = settings.CIDUTY_TREECLOSURE_FLAG, said_and_not_read(bug_id, bug)
     if said:
         return seen | {"flags": {name: None if said == "X" else {"status": said}}}
     flags = standing(bug)
@@ -128,13 +171,20 @@ def said_and_not_read(bug_id: int, bug: Bug | None, *, before: int | None = None
     `before`: only rows with a smaller number. What is held or failed is not among it.
     """
     ours = BugUpdate.objects.filter(bug_id=bug_id, purpose__startswith=PREFIX)
-    unread = Q(state=State.ACCEPTED)
-    if bug is not None and bug.read_at is not None:
-        unread &= Q(accepted_at__gte=bug.read_at)
-    ours = ours.filter(Q(state__in=UNDER_WAY) | unread)
     if before is not None:
         ours = ours.filter(pk__lt=before)
-    return next(filter(None, (flag_of(row) for row in ours.order_by("-pk"))), "")
+    return _last_said(ours.order_by("-pk"), bug)
+
+
+def _last_said(ours: Iterable[BugUpdate], bug: Bug | None) -> str:
+    """Return the flag that the newest of these rows writes and the mirror has not read yet; the newest come first."""
+    read_at = bug.read_at if bug is not None else None
+    unread = (
+        row
+        for row in ours
+        if row.state in UNDER_WAY or (row.state == State.ACCEPTED and (read_at is None or row.accepted_at >= read_at))
+    )
+    return next(filter(None, map(flag_of, unread)), "")
 
 
 def flag_of(row: BugUpdate) -> str:
@@ -201,6 +251,14 @@ def preview(bug_id: int, verb: str, *, by, op: str, starts_at: datetime | None =
     return changes.preview(wants, seen_of(bug_id), op, bug_id)
 
 
+def preview_of(known: Known, bug_id: int, verb: str, *, by, op: str, comment: str) -> changes.Preview:
+    """Return what `tell` would write into a bug that was looked up already. Raises changes.Unwritable as it does."""
+    restricted = known.bug is not None and known.bug.visibility == Visibility.RESTRICTED
+    wants = _wants(restricted, verb, by, None, comment)
+    changes.check(wants)
+    return changes.preview(wants, _seen(known), op, bug_id)
+
+
 # --- what the outbox asks and tells -----------------------------------------------------------------------------------
 
 
@@ -221,6 +279,8 @@ def may_still_go(row: BugUpdate) -> purposes.Stop | None:
         return purposes.Stop(f"The nomination is {state} by now: this is not said any more.", for_good=True)
     if row.purpose == RESCHEDULE and _is_outdated(row):
         return purposes.Stop("The window was moved again since: this time is not said any more.", for_good=True)
+    if row.purpose in OUTCOMES and _is_decided_anew(row):
+        return purposes.Stop("Something newer was decided and said since: tell the bug by hand, then cancel this.")
     bug = Bug.objects.filter(pk=row.bug_id).first()
     if bug is None:
         return None
@@ -231,6 +291,11 @@ def may_still_go(row: BugUpdate) -> purposes.Stop | None:
 
 def _is_outdated(row: BugUpdate) -> bool:
     return BugUpdate.objects.filter(about=row.about, purpose=RESCHEDULE, pk__gt=row.pk).exists()
+
+
+def _is_decided_anew(row: BugUpdate) -> bool:
+    newer = BugUpdate.objects.filter(about=row.about, purpose__startswith=PREFIX, pk__gt=row.pk, state=State.ACCEPTED)
+    return any(map(flag_of, newer))
 
 
 def _moved_by_others(row: BugUpdate, bug: Bug, wanted: str) -> purposes.Stop | None:

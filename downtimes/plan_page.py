@@ -16,6 +16,7 @@ from downtimes import announcing_page, assigning, local_times, rules
 from downtimes.facts import facts_of
 from downtimes.models import Downtime, Item, Nomination
 from downtimes.rules import Close, NominationState, Policy, Urgency
+from downtimes.run import reviewing
 
 #: So many that could ride along are named; the queue has the rest.
 RIDE_ALONGS = 10
@@ -74,6 +75,7 @@ def whole(request, downtime: Downtime, **typed) -> dict:
         "messages_of_it": messages_of(downtime.about, person),
         "verbs": announcing_page.verbs(person, downtime, facts, at, **typed),
         "rounds": announcing_page.rounds(downtime),
+        "reviews": reviewing.on_same_systems(downtime) if access.may_run_downtimes(person) else [],
     } | _times(downtime, at)
 
 

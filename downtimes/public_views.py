@@ -3,7 +3,7 @@
 The words come from `showing.py` alone.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from django.core.paginator import Paginator
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from ciduty import access
 from ciduty.desk.context import moment_of
 from ciduty.typed import MOST_ID
-from downtimes import agreement, calendar, showing, timeline
+from downtimes import agreement, calendar, rules, showing, timeline
 from downtimes.models import Downtime
 from downtimes.rules import State
 from downtimes.showing import Standing
@@ -23,9 +23,10 @@ from downtimes.showing import Standing
 PAGE = 20
 MOST_PLANS = 50
 LONGEST_SEARCH = 100
+#: So long what was never begun stands among the plans, and on the desk.
+LAPSED_FOR = timedelta(days=7)
 #: A calendar may be this many seconds old: what turns private is gone from it within one poll (five minutes).
 CALENDAR_AGE = 60
-AHEAD = (Standing.PLANNED, Standing.CHANGING, Standing.POSTPONED)
 
 
 @require_safe
@@ -33,15 +34,14 @@ def downtimes(request):
     """Show which downtimes run, come, were and were cancelled, and two weeks of them drawn."""
     at = moment_of(request)
     everything = showing.all_public_facts(at)
-    by_standing = {standing: [one for one in everything if one.standing == standing] for standing in Standing}
     asked = request.GET.get("q", "").replace("\0", "")[:LONGEST_SEARCH].strip()
-    over = [one for one in reversed(everything) if one.standing in (Standing.PAST, Standing.CANCELLED)]
+    over = [one for one in reversed(everything) if one.standing in showing.PAST | {Standing.CANCELLED}]
     words = asked.lower().split()
     found = [one for one in over if one.has_words(words)]
-    past = [one for one in found if one.standing == Standing.PAST]
+    past = [one for one in found if one.standing in showing.PAST]
     context = {
-        "running": by_standing[Standing.RUNNING],
-        "planned": [one for one in everything if one.standing in AHEAD],
+        "running": [one for one in everything if one.standing in showing.RUNS],
+        "planned": [one for one in everything if one.standing in showing.AHEAD],
         "page": Paginator(past, PAGE).get_page(request.GET.get("page")),
         "cancelled": [one for one in found if one.standing == Standing.CANCELLED][:PAGE],
         "asked": asked,
@@ -57,10 +57,14 @@ def downtimes(request):
 
 
 def plans(person, at: datetime) -> list[Downtime]:
-    """Return the downtimes that are not over, for those who may see plans; nothing for everybody else."""
+    """Return the downtimes that are not over, for those who may see plans; nothing for everybody else.
+
+    What was announced and never begun stays for a week: somebody has to call it off.
+    """
     if not access.may_see_downtime_plans(person):
         return []
-    planned = Downtime.objects.planned().exclude(state=State.ANNOUNCED, ends_at__lte=at)
+    planned = Downtime.objects.filter(state__in=rules.PLANNED | rules.UNDER_WAY)
+    planned = planned.exclude(state=State.ANNOUNCED, ends_at__lte=at - LAPSED_FOR)
     return list(planned.order_by("starts_at", "pk")[:MOST_PLANS])
 
 

@@ -29,6 +29,7 @@ class NominationState(TextChoices):
     DEFERRED = "deferred", "Deferred"
     DECLINED = "declined", "Declined"
     WITHDRAWN = "withdrawn", "Withdrawn"
+    DONE = "done", "Done"
 
 
 #: Nobody has decided, or what was decided waits for its date.
@@ -41,7 +42,11 @@ NOMINATION_MOVES = Moves(
         "decline": (OPEN_NOMINATIONS, NominationState.DECLINED),
         "withdraw": (OPEN_NOMINATIONS, NominationState.WITHDRAWN),
         "take out": ([NominationState.ACCEPTED], NominationState.REQUESTED),
-        "ask again": ([NominationState.DECLINED, NominationState.WITHDRAWN], NominationState.REQUESTED),
+        "finish": ([NominationState.ACCEPTED], NominationState.DONE),  # its work landed and stuck (R33)
+        "ask again": (
+            [NominationState.DECLINED, NominationState.WITHDRAWN, NominationState.DONE],
+            NominationState.REQUESTED,
+        ),
     }
 )
 
@@ -62,18 +67,29 @@ class Close(TextChoices):
     SOFT = "soft", "Soft close: autoland closed, the others open with a message of the day"
 
 
+class Kind(TextChoices):
+    """Whether it was planned. What is asked of people before it begins is asked of planned ones alone."""
+
+    PLANNED = "planned", "Planned downtime"
+    UNPLANNED = "unplanned", "Unplanned outage"
+
+
 class State(TextChoices):
     """Where a downtime is. *Overdue* and *late* are derived, never stored (design.md, decision 7)."""
 
     DRAFT = "draft", "Draft"
     AGREEING = "agreeing", "Being agreed"
     ANNOUNCED = "announced", "Announced"
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
     CANCELLED = "cancelled", "Cancelled"
 
 
 #: The window and its text may still be changed; a change of what was agreed asks for agreement anew.
 PLANNED = frozenset({State.DRAFT, State.AGREEING, State.ANNOUNCED})
-OVER = frozenset({State.CANCELLED})
+#: Only people end it, once the trees are verified to be open: the clock never does.
+UNDER_WAY = frozenset({State.RUNNING})
+OVER = frozenset({State.DONE, State.CANCELLED})
 
 MOVES = Moves(
     {
@@ -81,6 +97,37 @@ MOVES = Moves(
         "announce": ([State.AGREEING], State.ANNOUNCED),
         "postpone": (PLANNED, State.DRAFT),
         "cancel": (PLANNED, State.CANCELLED),
+        "begin": ([State.ANNOUNCED], State.RUNNING),
+        "finish": (UNDER_WAY, State.DONE),
+    }
+)
+
+
+class ItemState(TextChoices):
+    """What became of a piece of work (R33); how the bug is told it: OUTCOMES."""
+
+    PLANNED = "planned", "Planned"
+    UNDER_WAY = "under way", "Under way"
+    LANDED = "landed", "Landed"
+    ROLLED_BACK = "rolled back", "Rolled back"
+    NOT_DONE = "not done", "Not done"
+
+
+#: How the process of 2012 calls them in bugs.
+OUTCOMES = {
+    ItemState.LANDED: "landed-and-stuck",
+    ItemState.ROLLED_BACK: "rolled-back",
+    ItemState.NOT_DONE: "not done",
+}
+
+ITEM_MOVES = Moves(
+    {
+        "start": ([ItemState.PLANNED], ItemState.UNDER_WAY),
+        "land": ([ItemState.UNDER_WAY], ItemState.LANDED),
+        # What has landed may turn out not to stick before the trees are open.
+        "roll back": ([ItemState.UNDER_WAY, ItemState.LANDED], ItemState.ROLLED_BACK),
+        "leave": ([ItemState.PLANNED], ItemState.NOT_DONE),
+        "take back": ([ItemState.UNDER_WAY, *OUTCOMES], ItemState.PLANNED),
     }
 )
 
@@ -392,7 +439,7 @@ GATES: dict[str, list[Gate]] = {
     "ask for agreement": [*_PLAN, NOTICE_AHEAD],
     "ask the pre-approvers": [SAME_TEXT, WORKERS, NOTICE_AHEAD],
     "announce": [*_PLAN, SAME_TEXT, WORKERS, PRE_APPROVERS, LISTS, NOTICE_AHEAD],
-    "begin": [TIMES, DUTY, SAME_TEXT, NOTICE_KEPT],
+    "begin": [TIMES, CLOSE, DUTY, SAME_TEXT, NOTICE_KEPT],
 }
 
 

@@ -93,11 +93,14 @@ class Drawing:
 
 
 def drawing(downtimes: Iterable[PublicFacts], at: datetime) -> Drawing:
-    """Return this week and the next, from Monday to Monday, with what falls into them. Cancelled ones are drawn too."""
+    """Return this week and the next, from Monday to Monday, with what falls into them. Cancelled ones are drawn too.
+
+    What runs is drawn to its planned end, or to now where that has passed.
+    """
     today = at.astimezone(UTC).date()
     monday = datetime.combine(today - timedelta(days=today.weekday()), time(), UTC)
     end = monday + DAY * DAYS_IN_ROW * ROWS
-    inside = [one for one in downtimes if one.starts_at < end and one.ends_at > monday]
+    inside = [one for one in downtimes if one.starts_at < end and one.end_at(at) > monday]
     rows, top, shown = [], 0.0, set()
     for number in range(ROWS):
         begins = monday + DAY * DAYS_IN_ROW * number
@@ -110,12 +113,12 @@ def drawing(downtimes: Iterable[PublicFacts], at: datetime) -> Drawing:
 
 def _row(downtimes: list[PublicFacts], begins: datetime, top: float, at: datetime) -> Row:
     ends = begins + DAY * DAYS_IN_ROW
-    here = [one for one in downtimes if one.starts_at < ends and one.ends_at > begins]
+    here = [one for one in downtimes if one.starts_at < ends and one.end_at(at) > begins]
     lanes: list[float] = []  # where the last bar of each lane ends, its words included
     bars = []
     for one in here:
         x = _x(max(one.starts_at, begins), begins)
-        width = round(max(_x(min(one.ends_at, ends), begins) - x, NARROWEST), 1)
+        width = round(max(_x(min(one.end_at(at), ends), begins) - x, NARROWEST), 1)
         x = round(min(x, WIDTH - width), 1)
         bar = Bar(one, x, 0, width)
         lane = next((number for number, until in enumerate(lanes) if until <= _left_of(bar)), len(lanes))

@@ -1,6 +1,6 @@
 """The addresses of downtimes. Verbs are POST sub-paths; each name has its row in `ciduty/access.py`."""
 
-from django.urls import path
+from django.urls import include, path
 
 from downtimes import (
     agreement_views,
@@ -74,5 +74,6 @@ urlpatterns = [
     path(
         "downtimes/<int:downtime_id>/emergency/agree/", announcing_views.agree_to_emergency, name="agree_to_emergency"
     ),
+    path("", include("downtimes.run.urls")),
     path("sign-off/<str:token>/", agreement_views.sign_off_page, name="sign_off"),
 ]

@@ -3,17 +3,28 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import NoReverseMatch, reverse
 
-from ciduty import ports
-from ciduty.demo import world
+from ciduty import clock, ports
+from ciduty.bugzilla.models import Bug
+from ciduty.bugzilla.sandbox import seed
+from ciduty.demo import downtime, world
+from ciduty.management.commands import supervise
+from ciduty.outbox.models import BugUpdate, Mail
 from ciduty.people.models import Person, ciduty_logins
 from ciduty.people.roles import Role
-from tests.cast import PersonFactory, browser_of, every_row
+from ciduty.trees.sandbox import BOT_TOKEN
+from downtimes import rules
+from downtimes.facts import facts_of
+from downtimes.models import CheckLink, Downtime
+from downtimes.run import facts as run_facts
+from downtimes.run import rules as run_rules
+from tests.cast import PersonFactory, browser_of, cycle_done, every_row
 
 pytestmark = pytest.mark.django_db
 
@@ -125,3 +136,58 @@ def test_the_demo_world_is_never_served_as_a_real_installation(tmp_path):
     )
     assert started.returncode == 1
     assert "whose passwords everybody knows" in started.stdout + started.stderr
+
+
+# --- its downtime -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def world_and_bugs(bugzilla):
+    """The demo world, and the bugs that the sandbox starts with, read once."""
+    seed.bugs(bugzilla.world, bugzilla.world.clock())
+    world.load()
+    cycle_done()
+    return bugzilla
+
+
+def test_a_downtime_begins_soon_that_was_announced_by_the_rules(world_and_bugs, settings):
+    before = clock.now()
+    assert downtime.load() is True
+    assert clock.now() - before < timedelta(minutes=1)  # the clock stands where it stood
+
+    [planned] = Downtime.objects.all()
+    assert timedelta(minutes=2) < planned.starts_at - clock.now() <= timedelta(minutes=4)
+    assert (planned.state, planned.close, planned.trees) == ("announced", "hard", ["autoland", "mozilla-central"])
+    assert [item.worker for item in planned.items.all()] == ["scheduler@example.com", "lead@example.com"]
+    assert rules.refusals("begin", facts_of(planned, planned.starts_at)) == []
+    duty = Person.objects.get(username="duty")
+    unread = run_rules.refusals("begin", run_facts.facts_of(planned, planned.starts_at, duty))
+    assert [sentence.split(":")[0] for sentence in unread][0] == "1 reply came in on the lists that nobody has read"
+    assert set(planned.run_steps.all()) == set() and CheckLink.objects.filter(phase="after").exists()
+    about = [planned.about, *(item.nomination.about for item in planned.items.all())]
+    for model in (Mail, BugUpdate):
+        assert set(model.objects.filter(about__in=about).values_list("state", flat=True)) == {"accepted"}
+    assert clock.now() - Mail.objects.filter(mandatory=True).first().accepted_at > rules.NOTICE
+
+    everything = every_row(leave_out=["sqlite_sequence"])
+    assert downtime.load() is True
+    assert every_row(leave_out=["sqlite_sequence"]) == everything
+
+
+def test_the_downtime_waits_for_its_bugs_and_for_the_demos_people(world_and_bugs):
+    Person.objects.filter(username="scheduler").update(username="somebody")
+    assert downtime.load() is False
+    Person.objects.filter(username="somebody").update(username="scheduler")
+    Bug.objects.filter(text__summary=downtime.WORK[0].summary).update(visibility="restricted")
+    assert downtime.load() is False
+    assert not Downtime.objects.exists()
+
+
+def test_a_real_installation_never_gets_the_token_of_the_sandbox(settings, monkeypatch):
+    command = supervise.Command()
+    command.has_sandbox, command.has_sink, command.has_trees = False, False, True
+    assert command._environment()["TREESTATUS_TOKEN"] == BOT_TOKEN
+    monkeypatch.setenv("TREESTATUS_TOKEN", "somebody's")
+    command.has_trees = False
+    assert command._environment()["TREESTATUS_TOKEN"] == "somebody's"
+    assert command._environment().get("TREESTATUS_WRITES", "none") == "none"

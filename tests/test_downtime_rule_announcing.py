@@ -12,7 +12,7 @@ from ciduty.outbox.rules import State as MailState
 from ciduty.people.roles import Role
 from ciduty.record.models import Entry
 from ciduty.states import NotAllowed
-from downtimes import announcing, facts, rules, versions, windows
+from downtimes import announcing, facts, rules, telling, versions, windows
 from downtimes.models import Announcement, Downtime, MailingList, Told
 from downtimes.rules import State
 from tests.downtime_stage import announced, everybody_approves, plan
@@ -202,7 +202,7 @@ def test_a_postponement_tells_everyone_who_was_told_and_asks_for_agreement_anew(
     first = {mail.recipient: mail.message_id for mail in Mail.objects.filter(purpose=announcing.ANNOUNCE)}
     accept(Mail.objects.filter(purpose=announcing.ANNOUNCE))
     postponed = postpone(downtime, duty)
-    mails = list(Mail.objects.filter(purpose=announcing.TELL))
+    mails = list(Mail.objects.filter(purpose=telling.TELL))
     assert {mail.recipient: mail.in_reply_to for mail in mails} == first
     assert "A release is in flight" in bytes(mails[0].message).decode()
     assert (postponed.state, postponed.duty_confirmed_at, postponed.sequence) == (State.DRAFT, None, 1)
@@ -249,12 +249,12 @@ def test_a_cancellation_tells_everyone_who_was_told_and_gives_its_work_back_to_t
     nomination = downtime.items.get().nomination
     cancelled = announcing.cancel(downtime, by=duty, because="The firmware was withdrawn")
     assert cancelled.state == State.CANCELLED
-    assert sorted(Mail.objects.filter(purpose=announcing.TELL).values_list("recipient", flat=True)) == LISTS
+    assert sorted(Mail.objects.filter(purpose=telling.TELL).values_list("recipient", flat=True)) == LISTS
     nomination.refresh_from_db()
     assert (nomination.state, nomination.flag_wanted) == ("requested", "")
     assert BugUpdate.objects.get(bug_id=nomination.bug_id).purpose == "downtimes: take out"
     assert announcing.cancel(downtime, by=duty, because="again") == cancelled
-    assert Mail.objects.filter(purpose=announcing.TELL).count() == 3
+    assert Mail.objects.filter(purpose=telling.TELL).count() == 3
 
 
 def test_what_nobody_was_told_of_is_cancelled_without_a_mail_and_the_record_says_so(people, duty):
@@ -270,7 +270,7 @@ def test_what_nobody_was_told_of_is_cancelled_without_a_mail_and_the_record_says
 def test_a_postponement_to_nowhere_or_without_a_reason_is_refused(people, duty, days, because, word):
     downtime = announced(people)
     assert word in refusal(postpone, downtime, duty, days=days, because=because)
-    assert not Mail.objects.filter(purpose=announcing.TELL).exists()
+    assert not Mail.objects.filter(purpose=telling.TELL).exists()
 
 
 def test_two_who_change_it_at_once_do_not_overwrite_each_other(people, duty):

@@ -12,11 +12,12 @@ from ciduty.models import Heartbeat, beat
 from ciduty.outbox import health, post, rules, tasks
 from ciduty.outbox.rules import State
 from tests.cast import BugUpdateFactory, MailFactory
+from tests.test_tree_writing import TreeChangeFactory
 
 pytestmark = pytest.mark.django_db
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
-FACTORIES = [MailFactory, BugUpdateFactory]
+FACTORIES = [MailFactory, BugUpdateFactory, TreeChangeFactory]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from ciduty.people.roles import CIDUTY_ROLES, Role
 from ciduty.record.models import Entry
 from tests.cast import NEW_BUG, ROLES, BugFactory, BugUpdateFactory, MailFactory
 from tests.test_pages_safely import HOSTILE, Page
+from tests.test_tree_writing import TreeChangeFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +34,7 @@ CANARY = "CANARY-4f0c"
 @pytest.fixture(autouse=True)
 def configured(settings):
     settings.EMAIL_URL, settings.BUGZILLA_URL = "smtp://127.0.0.1:9", "http://127.0.0.1:9"
+    settings.TREESTATUS_URL, settings.TREESTATUS_WRITES = "http://127.0.0.1:9", "patch"
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def came_in(number=1, **fields):
 # --- the tabs ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("factory", [MailFactory, BugUpdateFactory])
+@pytest.mark.parametrize("factory", [MailFactory, BugUpdateFactory, TreeChangeFactory])
 @pytest.mark.parametrize("state", State)
 def test_every_state_stands_on_its_tab_and_on_no_other(look, factory, state):
     address = address_of(factory(state=state))
@@ -306,7 +308,7 @@ def test_a_composed_mail_is_read_back_as_it_was_meant():
 # --- the buttons ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("factory", [MailFactory, BugUpdateFactory])
+@pytest.mark.parametrize("factory", [MailFactory, BugUpdateFactory, TreeChangeFactory])
 @pytest.mark.parametrize("state", State)
 def test_a_page_offers_what_the_table_allows_and_each_button_does_it_or_says_why_not(clients, look, factory, state):
     for path, verb in VERBS.items():
@@ -557,6 +559,7 @@ def fill(count):
         for _ in range(count):
             mail = MailFactory(state=state, bug_id=1400123, last_words=post.NO_MAIL)
             BugUpdateFactory(state=state)
+            TreeChangeFactory(state=state)
     for number in range(count):
         came_in(Incoming.objects.count(), mail=mail)
         post.nobody_told(f"loaner {number}", "its borrower has left.")
@@ -568,7 +571,7 @@ def test_a_tab_asks_the_database_as_often_for_fifty_rows_as_for_five(clients, ta
     fill(3)
     few = queries(clients[Role.DUTY], f"/outbox/?show={tab}")
     fill(20)
-    assert queries(clients[Role.DUTY], f"/outbox/?show={tab}") == few <= 18
+    assert queries(clients[Role.DUTY], f"/outbox/?show={tab}") == few <= 23
 
 
 @pytest.mark.parametrize("factory", [MailFactory, BugUpdateFactory])
@@ -589,11 +592,13 @@ def test_the_messages_of_an_object_ask_as_often_for_fifty_as_for_two(duty):
 
     MailFactory(bug_id=1400123)
     BugUpdateFactory()
+    TreeChangeFactory()
     few = asked()
-    for _ in range(24):
+    for _ in range(16):
         MailFactory(bug_id=1400123)
         BugUpdateFactory()
-    assert asked() == few <= 4
+        TreeChangeFactory()
+    assert asked() == few <= 5
 
 
 def test_no_list_reads_the_bytes_of_a_mail(clients, duty):

@@ -14,6 +14,7 @@ from ciduty.outbox.rules import MOVES, Priority, State
 from ciduty.record.models import Entry
 from ciduty.states import NotAllowed
 from tests.cast import NEW_BUG, BugUpdateFactory, MailFactory
+from tests.test_tree_writing import TreeChangeFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -23,12 +24,13 @@ VERBS = {
     "cancel": workflow.cancel,
     "done by hand": workflow.done_by_hand,
 }
-FACTORIES = {"mail": MailFactory, "bug": BugUpdateFactory}
+FACTORIES = {"mail": MailFactory, "bug": BugUpdateFactory, "tree": TreeChangeFactory}
 
 
 @pytest.fixture(autouse=True)
 def configured(settings):
     settings.EMAIL_URL, settings.BUGZILLA_URL = "smtp://127.0.0.1:9", "http://127.0.0.1:9"
+    settings.TREESTATUS_URL, settings.TREESTATUS_WRITES = "http://127.0.0.1:9", "patch"
 
 
 @pytest.fixture

@@ -26,7 +26,17 @@ from tests.instruments.mail_server import MailServer
 
 ROOT = Path(__file__).resolve().parent.parent
 #: In the order in which they are done.
-WORKS = ["poll", "trees", "reminders", "downtime reminders", "changes", "digests", "mail", "bug updates"]
+WORKS = [
+    "poll",
+    "trees",
+    "reminders",
+    "downtime reminders",
+    "changes",
+    "digests",
+    "tree changes",
+    "mail",
+    "bug updates",
+]
 
 
 def one_tick():
@@ -45,6 +55,7 @@ def test_the_tick_says_of_each_work_what_is_missing():
         "downtime reminders": "nothing due",
         "changes": "nothing due",
         "digests": "nothing due",
+        "tree changes": "not configured (TREESTATUS_WRITES is none)",
         "mail": "not configured (EMAIL_URL is not set)",
         "bug updates": "not configured (BUGZILLA_URL is not set)",
     }

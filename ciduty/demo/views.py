@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from ciduty import bell, clock
 from ciduty.bugzilla import tasks as polling
 from ciduty.demo import mails, sandbox_clock
-from ciduty.outbox.models import BugUpdate, Mail
+from ciduty.outbox.models import CHANNELS
 from ciduty.people.models import Person
 from ciduty.people.roles import Role
 from loaners import reminders
@@ -79,7 +79,7 @@ def demo_clock(request):
 def _move_clock(step: timedelta) -> None:
     """Move the clock of every process, the sandbox's too; what is on its way was not tried for days because of it."""
     clock.move(step)
-    for model in (Mail, BugUpdate):
+    for model in CHANNELS:
         moments = {name: F(name) + step for name in ("due_since", "next_try_at", "lease_until")}
         model.objects.under_way().update(**moments)
     sandbox_clock.follow()

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class OutboxConfig(AppConfig):
-    """Mail and bug updates as rows."""
+    """Mail, bug updates and tree changes as rows."""
 
     name = "ciduty.outbox"
     label = "outbox"

@@ -1,7 +1,7 @@
 """Delivers rows: claims one under a lease, lets its sender try, writes down what came of it, tells its purpose.
 
 The attempt is committed before the world is asked, so a sender that dies leaves a row that is seen (design.md, decision
-1). How a mail or a bug update is sent stands in `smtp.py` and `bug_writing.py`.
+1). How each is sent stands in `smtp.py`, `bug_writing.py` and `tree_writing.py`.
 """
 
 import time
@@ -13,13 +13,11 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 
 from ciduty import clock, states
 from ciduty.leases import LeaseLost
-from ciduty.outbox import bug_writing, purposes, rules, smtp
-from ciduty.outbox.bug_attempt import SETTLES_AFTER
-from ciduty.outbox.models import LAST_WORDS, BugUpdate, Delivery, Mail
+from ciduty.outbox import bug_attempt, bug_writing, purposes, rules, smtp, tree_change, tree_writing
+from ciduty.outbox.models import LAST_WORDS, BugUpdate, Delivery, Mail, TreeChange
 from ciduty.outbox.rules import MOVES, Priority, State
 from ciduty.record import write
 
@@ -43,6 +41,11 @@ class Channel:
 
 MAIL = Channel("mail", Mail, smtp.Postman)
 BUGS = Channel("bug updates", BugUpdate, bug_writing.Writer)
+TREES = Channel("tree changes", TreeChange, tree_writing.Writer)
+
+
+#: Kind of a row -> how long its sender only looks after a write that nobody knows of, and where a person looks.
+ONLY_LOOKS = {"bug": (bug_attempt.SETTLES_AFTER, "the bug"), "tree": (tree_change.SETTLES_AFTER, "the trees")}
 
 
 @dataclass
@@ -124,14 +127,11 @@ def claim(model, *, late_by: timedelta = timedelta(), only_urgent: bool = False)
 
 
 def _next(model, at: datetime, late_by: timedelta, only_urgent: bool) -> Delivery | None:
-    rows = model.objects.claimable(at - late_by)
+    rows = model.objects.claimable(at - late_by).in_turn()
     if only_urgent:
         rows = rows.filter(priority=Priority.URGENT)
     elif model is Mail and _others_under_way(at) >= rules.OTHERS_AT_ONCE:
         rows = rows.filter(priority=Priority.URGENT)
-    if model is BugUpdate:  # of one bug strictly in order: whatever was written down before must be done before
-        earlier = BugUpdate.objects.under_way().filter(bug_id=OuterRef("bug_id"), pk__lt=OuterRef("pk"))
-        rows = rows.filter(~Exists(earlier))
     row = rows.order_by("priority", "next_try_at", "pk").select_for_update(skip_locked=True, of=("self",)).first()
     return row
 
@@ -148,10 +148,11 @@ def _why_not(row: Delivery, at: datetime) -> tuple[str, str] | None:
     uncertain_since = getattr(row, "uncertain_since", None)
     if uncertain_since is None:
         return _why_not_send(row, at)
-    if at - uncertain_since < SETTLES_AFTER and row.deaths < rules.MOST_DEATHS:
+    settles_after, where = ONLY_LOOKS[row.kind]
+    if at - uncertain_since < settles_after and row.deaths < rules.MOST_DEATHS:
         return None
     ended = _why_not_send(row, at)
-    return ended and (ended[0], f"It may have been written or not: look at the bug. {ended[1]}")
+    return ended and (ended[0], f"It may have been written or not: look at {where}. {ended[1]}")
 
 
 def _why_not_send(row: Delivery, at: datetime) -> tuple[str, str] | None:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Case, Exists, F, OuterRef, When
+from django.db.models import Case, F, When
 
 from ciduty.models import Heartbeat
 from ciduty.outbox import rules
-from ciduty.outbox.models import BugUpdate, Mail
+from ciduty.outbox.models import CHANNELS
 from ciduty.outbox.rules import State
 
 #: Two ticks of 60 s that did not come, and as much again for one that takes long.
@@ -36,7 +36,7 @@ class Health:
 
 
 def state(at: datetime) -> Health:
-    """Return how the outbox is doing at a moment. Three queries."""
+    """Return how the outbox is doing at a moment. Four queries."""
     beats = dict(Heartbeat.objects.values_list("name", "at"))
     return Health(at, oldest_due(at), need_somebody(), beats.get("tick"), beats.get("worker"))
 
@@ -48,17 +48,17 @@ def too_long(waited: timedelta | None) -> bool:
 
 def need_somebody() -> int:
     """Return how many rows wait for a person. One query: every page of CiDuty's asks it."""
-    return Mail.objects.parked().values("pk").union(BugUpdate.objects.parked().values("pk"), all=True).count()
+    first, *others = (model.objects.parked().values("pk") for model in CHANNELS)
+    return first.union(*others, all=True).count()
 
 
 def oldest_due(at: datetime) -> timedelta | None:
     """Return for how long the oldest row that could go has waited, None when nothing is due.
 
-    A change that waits its turn behind an earlier one of the same bug is not due: the earlier one counts.
+    A change that waits its turn behind an earlier one of the same bug or tree is not due: the earlier one counts. Two
+    queries.
     """
     since = Case(When(state=State.SENDING, then=F("lease_until")), default=F("next_try_at"))
-    earlier = BugUpdate.objects.under_way().filter(bug_id=OuterRef("bug_id"), pk__lt=OuterRef("pk"))
-    mails = Mail.objects.claimable(at).values(since=since)
-    updates = BugUpdate.objects.claimable(at).filter(~Exists(earlier)).values(since=since)
-    oldest = mails.union(updates, all=True).order_by("since").first()
+    first, *others = (model.objects.claimable(at).in_turn().values(since=since) for model in CHANNELS)
+    oldest = first.union(*others, all=True).order_by("since").first()
     return at - oldest["since"] if oldest else None

@@ -1,11 +1,12 @@
-"""What we say to the outside, one row for each recipient of a mail and each change of a bug; and what came back.
+"""What we say to the outside: one row for each recipient of a mail, each change of a bug, and each change of trees;
+and what came back.
 
 States and moves: `rules.py`. Who writes rows: `post.py`. Who delivers them: `delivery.py`.
 """
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from ciduty.outbox import rules
 from ciduty.outbox.rules import Priority, State
@@ -29,9 +30,35 @@ class DeliveryQuerySet(models.QuerySet):
         """Rows that wait for a person."""
         return self.filter(state__in=rules.PARKED)
 
+    def in_turn(self):
+        """Rows that wait for no other one."""
+        return self
+
     def about(self, about: str):
         """Rows about one object, the oldest first."""
         return self.filter(about=about).order_by("pk")
+
+
+class BugUpdateQuerySet(DeliveryQuerySet):
+    """Of one bug strictly in order: whatever was written down before must be done before."""
+
+    def in_turn(self):
+        """Rows of whose bug nothing earlier is under way."""
+        earlier = BugUpdate.objects.under_way().filter(bug_id=OuterRef("bug_id"), pk__lt=OuterRef("pk"))
+        return self.filter(~Exists(earlier))
+
+
+class TreeChangeQuerySet(DeliveryQuerySet):
+    """Of one tree strictly in order, as of one bug."""
+
+    def in_turn(self):
+        """Rows of whose trees nothing earlier is under way. One more query: there are few."""
+        taken, waiting = set(), []
+        for row in TreeChange.objects.under_way().only("wants").order_by("pk"):
+            if taken.intersection(row.trees):
+                waiting.append(row.pk)
+            taken.update(row.trees)
+        return self.exclude(pk__in=waiting)
 
 
 class Delivery(models.Model):
@@ -102,6 +129,8 @@ class BugUpdate(Delivery):
 
     kind = "bug"
 
+    objects = BugUpdateQuerySet.as_manager()
+
     class Meta(Delivery.Meta):
         indexes = [*Delivery.Meta.indexes, models.Index(fields=["bug_id", "state"])]
 
@@ -112,6 +141,35 @@ class BugUpdate(Delivery):
     def files_a_bug(self) -> bool:
         """Answer whether this is a new bug."""
         return "new" in self.wants
+
+
+class TreeChange(Delivery):
+    """One change of one tree or several: what they shall be, what was seen, what was found (`tree_wants.py`)."""
+
+    wants = models.JSONField(default=dict)
+    seen = models.JSONField(default=dict)
+    found = models.JSONField(default=dict)  # what became of each tree
+    uncertain_since = models.DateTimeField(null=True)  # a write went out and nobody knows yet what became of it
+
+    kind = "tree"
+    bug_id = None  # trees and their reasons are public: no words of a bug stand here
+
+    objects = TreeChangeQuerySet.as_manager()
+
+    class Meta(Delivery.Meta):
+        pass
+
+    def __str__(self):
+        return f"tree change {self.pk}"
+
+    @property
+    def trees(self) -> list[str]:
+        """Return the names of its trees, in order."""
+        return list(self.wants.get("trees") or [one["tree"] for one in self.wants.get("each", [])])
+
+
+#: Every way out, in the order in which pages count them.
+CHANNELS = (Mail, BugUpdate, TreeChange)
 
 
 class IncomingKind(models.TextChoices):

@@ -11,7 +11,7 @@ from ciduty.outbox import health
 
 
 def section(person, at: datetime) -> Section | None:
-    """Return why something does not leave at a moment, None when everything does. Two queries."""
+    """Return why something does not leave at a moment, None when everything does. Three queries."""
     if not access.may_see_outbox(person):
         return None
     waited = health.oldest_due(at)

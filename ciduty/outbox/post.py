@@ -10,13 +10,17 @@ from django.conf import settings
 from django.db import transaction
 
 from ciduty import bell, clock
-from ciduty.outbox import changes, composing, tasks
-from ciduty.outbox.models import BugUpdate, Mail
+from ciduty.outbox import changes, composing, tasks, tree_wants, tree_writing
+from ciduty.outbox.models import BugUpdate, Mail, TreeChange
 from ciduty.outbox.rules import Priority, State
 from ciduty.record import write
 
 NO_MAIL = "Mail is not configured: set EMAIL_URL, then try again."
 NO_BUGZILLA = "Bugzilla is not configured: set BUGZILLA_URL and BUGZILLA_API_KEY, then try again."
+NO_TREES = (
+    "Trees are not written to: set TREESTATUS_WRITES=patch, TREESTATUS_URL and TREESTATUS_TOKEN, then try again; or "
+    "change them by hand, and say so."
+)
 
 
 def mail(
@@ -95,6 +99,24 @@ def new_bug(
     changes.Unwritable when one of those four is missing or too long.
     """
     return _bug_row(key, purpose, about, None, {"new": fields}, {}, by, priority, None)
+
+
+def tree_change(
+    *, key: str, purpose: str, about: str, wants: dict, seen: dict, by=None, not_after: datetime | None = None
+) -> TreeChange:
+    """Write one change of trees, and return its row. `wants` and `seen`: `tree_wants.py`.
+
+    Raises changes.Unwritable for what must not go out in any case: no reason, no category, a tree that nobody saw.
+    """
+    tree_wants.check(wants, seen)
+    at = clock.now()
+    row = TreeChange(
+        key=key, purpose=purpose, about=about, by=by, not_after=not_after, wants=wants, seen=seen,
+        created_at=at, due_since=at, next_try_at=at,
+    )  # fmt: skip
+    if not tree_writing.is_configured():
+        return _write(row, State.HELD, NO_TREES)
+    return _write(row, State.DUE)
 
 
 def nobody_told(about: str, because: str, *, by=None) -> None:

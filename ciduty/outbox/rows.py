@@ -13,7 +13,7 @@ from django.urls import reverse
 from ciduty import access, clock
 from ciduty.bugzilla.models import Bug, Visibility
 from ciduty.outbox import purposes, workflow
-from ciduty.outbox.models import BugUpdate, Delivery, Incoming, Mail
+from ciduty.outbox.models import BugUpdate, Delivery, Incoming, Mail, TreeChange
 from ciduty.outbox.rules import PARKED, State
 
 #: Verb of the table of moves -> the end of its address, and what its button says.
@@ -106,6 +106,8 @@ def _to(row: Delivery, readable: bool) -> str:
     """Return whom or what it goes to. The person behind a restricted bug is not named either."""
     if row.kind == "mail":
         return f"to {row.recipient}" if readable else ""
+    if row.kind == "tree":
+        return f"to the tree{'s' if len(row.trees) > 1 else ''} {', '.join(row.trees)}"
     return "a new bug" if row.bug_id is None else f"bug {row.bug_id}"
 
 
@@ -119,10 +121,11 @@ def _buttons(row: Delivery, at: datetime) -> tuple[Button, ...]:
 
 
 def messages_of(about: str, person) -> list[Shown]:
-    """Return what was said about one object, as this person may see it, the newest first. At most four queries."""
+    """Return what was said about one object, as this person may see it, the newest first. At most five queries."""
     mails = Mail.objects.about(about).defer("message").order_by("-pk")[:MESSAGES]
     updates = BugUpdate.objects.about(about).order_by("-pk")[:MESSAGES]
-    newest = nlargest(MESSAGES, [*mails, *updates], key=lambda row: (row.created_at, row.kind, row.pk))
+    changes = TreeChange.objects.about(about).order_by("-pk")[:MESSAGES]
+    newest = nlargest(MESSAGES, [*mails, *updates, *changes], key=lambda row: (row.created_at, row.kind, row.pk))
     return rows_for(person, newest, clock.now()) if newest else []
 
 

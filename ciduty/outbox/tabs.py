@@ -1,4 +1,4 @@
-"""Which rows stand on which tab of the outbox, and in what order: mails and bug updates as one list.
+"""Which rows stand on which tab of the outbox, and in what order: mails, bug updates and tree changes as one list.
 
 What of a row is shown: `rows.py`.
 """
@@ -10,7 +10,7 @@ from django.db.models import Count
 from django.db.models.functions import Coalesce
 
 from ciduty.outbox import rules
-from ciduty.outbox.models import BugUpdate, Delivery, Incoming, Mail
+from ciduty.outbox.models import CHANNELS, Delivery, Incoming, Mail
 from ciduty.outbox.rules import State
 from ciduty.record.models import Entry
 
@@ -58,9 +58,9 @@ class Page:
 
 
 def counts() -> dict[str, int]:
-    """Return how much stands on each tab. Four queries."""
+    """Return how much stands on each tab. Five queries."""
     by_state: dict[str, int] = {}
-    for model in (Mail, BugUpdate):
+    for model in CHANNELS:
         for state, count in model.objects.order_by().values_list("state").annotate(Count("pk")):
             by_state[state] = by_state.get(state, 0) + count
     figures = {name: sum(by_state.get(state, 0) for state in tab.states) for name, tab in TABS.items()}
@@ -72,7 +72,7 @@ def page(name: str, number: str | None, count: int) -> Page:
     asked = Paginator(range(count), PAGE).get_page(number)
     keys = _keys(TABS[name], asked.number * PAGE)[(asked.number - 1) * PAGE :]
     found: dict[tuple[str, int], Delivery] = {}
-    for model in (Mail, BugUpdate):
+    for model in CHANNELS:
         rows = model.objects.select_related("by").defer(*(["message"] if model is Mail else []))
         wanted = rows.in_bulk([pk for _, kind, pk in keys if kind == model.kind])
         found |= {(model.kind, pk): row for pk, row in wanted.items()}
@@ -83,7 +83,7 @@ def page(name: str, number: str | None, count: int) -> Page:
 
 def _keys(tab: Tab, most: int) -> list[tuple[tuple, str, int]]:
     """Return what orders the first rows of a tab, their kind and number, the first first."""
-    keys = [(values[:-1], model.kind, values[-1]) for model in (Mail, BugUpdate) for values in _first(model, tab, most)]
+    keys = [(values[:-1], model.kind, values[-1]) for model in CHANNELS for values in _first(model, tab, most)]
     keys.sort(key=lambda key: (key[1], -key[2]))
     for position, field in reversed(list(enumerate(tab.order))):
         keys.sort(key=lambda key, position=position: key[0][position], reverse=field.startswith("-"))

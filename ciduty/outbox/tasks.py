@@ -37,10 +37,19 @@ def update_bugs():
     delivery.deliver(delivery.BUGS, seconds=WORKS_FOR)
 
 
+@shared_task(time_limit=TEN_MINUTES)
+def change_trees():
+    """Change the trees that are due, tree by tree in order."""
+    beat("worker")
+    delivery.deliver(delivery.TREES, seconds=WORKS_FOR)
+
+
 def bell_of(row: Delivery) -> tuple[str, str]:
     """Return the task that delivers a row, and its queue."""
     if row.kind == "bug":
         return update_bugs.name, "sync"
+    if row.kind == "tree":
+        return change_trees.name, "sync"
     if row.priority == Priority.URGENT:
         return deliver_urgent.name, "urgent"
     return deliver_mail.name, "mail"

@@ -4,7 +4,7 @@ from django.urls import path
 
 from ciduty.outbox import views
 
-MAIL, BUG = {"kind": "mail"}, {"kind": "bug"}
+MAIL, BUG, TREE = {"kind": "mail"}, {"kind": "bug"}, {"kind": "tree"}
 
 urlpatterns = [
     path("", views.outbox, name="outbox"),
@@ -20,4 +20,9 @@ urlpatterns = [
     path("bug/<int:row_id>/hold/", views.hold, BUG, name="outbox_bug_hold"),
     path("bug/<int:row_id>/cancel/", views.cancel, BUG, name="outbox_bug_cancel"),
     path("bug/<int:row_id>/done/", views.done_by_hand, BUG, name="outbox_bug_done"),
+    path("tree/<int:row_id>/", views.one, TREE, name="outbox_tree"),
+    path("tree/<int:row_id>/try-again/", views.try_again, TREE, name="outbox_tree_try_again"),
+    path("tree/<int:row_id>/hold/", views.hold, TREE, name="outbox_tree_hold"),
+    path("tree/<int:row_id>/cancel/", views.cancel, TREE, name="outbox_tree_cancel"),
+    path("tree/<int:row_id>/done/", views.done_by_hand, TREE, name="outbox_tree_done"),
 ]

@@ -11,13 +11,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from ciduty.desk.context import moment_of
 from ciduty.logs import without_tokens
-from ciduty.outbox import as_sent, changes, health, mail_check, rows, tabs, workflow
-from ciduty.outbox.models import BugUpdate, Delivery, Mail
+from ciduty.outbox import as_sent, changes, health, mail_check, rows, tabs, tree_wants, workflow
+from ciduty.outbox.models import CHANNELS, BugUpdate, Delivery, Mail, TreeChange
 from ciduty.record.timeline import timeline
 from ciduty.states import NotAllowed
 from ciduty.typed import MOST_ID
 
-MODELS = {"mail": Mail, "bug": BugUpdate}
+MODELS = {model.kind: model for model in CHANNELS}
 
 
 @require_safe
@@ -57,7 +57,7 @@ def one(request, row_id, kind):
     if kind == "mail":
         context["incoming"] = rows.incoming_for(row.incoming.select_related("mail"))
     if shown.readable and not row.erased_at:
-        context |= _words_of_mail(row) if kind == "mail" else _words_of_update(row)
+        context |= WORDS[kind](row)
     return render(request, "outbox/_one.html" if request.htmx else "outbox/one.html", context)
 
 
@@ -72,6 +72,15 @@ def _words_of_mail(row: Mail) -> dict:
 def _words_of_update(row: BugUpdate) -> dict:
     preview = changes.preview(row.wants, row.seen, row.op, row.bug_id)
     return {"preview": preview, "by_hand": changes.by_hand(row, settings.BUGZILLA_URL)}
+
+
+def _words_of_trees(row: TreeChange) -> dict:
+    trees = tree_wants.shown(row.wants, row.seen, row.found)
+    by_hand = "\n".join(f"{tree.name}: {tree.wanted}" for tree in trees if not tree.did)
+    return {"trees": trees, "by_hand": by_hand}
+
+
+WORDS = {"mail": _words_of_mail, "bug": _words_of_update, "tree": _words_of_trees}
 
 
 @require_POST

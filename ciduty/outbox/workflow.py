@@ -7,8 +7,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from ciduty import bell, clock, states
-from ciduty.outbox import post, purposes, rules, tasks
-from ciduty.outbox.models import LAST_WORDS, BugUpdate, Delivery, Mail
+from ciduty.outbox import post, purposes, rules, tasks, tree_writing
+from ciduty.outbox.models import LAST_WORDS, BugUpdate, Delivery, Mail, TreeChange
 from ciduty.outbox.rules import MOVES, State
 from ciduty.states import NotAllowed
 
@@ -39,6 +39,8 @@ def _why_not_try_again(row: Delivery, name: str, at: datetime) -> str:
         return post.NO_MAIL
     if row.kind == "bug" and not settings.BUGZILLA_URL:
         return post.NO_BUGZILLA
+    if row.kind == "tree" and not tree_writing.is_configured():
+        return post.NO_TREES
     return ""
 
 
@@ -62,6 +64,8 @@ def try_again(row: Delivery, by, *, file_it_again: bool = False) -> None:
                     "file it again, or say which bug it is."
                 )
             changes, done = {"uncertain_since": None}, f"Let {row} be filed again, whether it was filed or not"
+        if row.kind == "tree":
+            changes = {"found": {}}  # what the service did not show is written anew: to close twice is to close
         states.move(
             row, MOVES, "try again", _sentence(done, row), by=by, at=at, entry={"caused": [row]},
             due_since=at, next_try_at=at, tries=0, deaths=0, accepted_at=None, **changes,
@@ -96,7 +100,7 @@ def done_by_hand(row: Delivery, by, bug_id: int | None = None) -> None:
     with transaction.atomic():
         at = _ask("done by hand", row)
         changes, done = {"last_words": f"{by} did it by hand."[:LAST_WORDS], "last_code": None}, f"Did {row} by hand"
-        if row.kind == "bug":
+        if row.kind in ("bug", "tree"):
             changes["uncertain_since"] = None
         if row.kind == "bug" and row.files_a_bug:
             if bug_id is None or not 0 < bug_id <= MOST_BUG:
@@ -114,7 +118,11 @@ def waiting_for_settings() -> list[QuerySet]:
     """Return the rows that were held for want of a setting that is there now, the oldest first."""
     mails = Mail.objects.filter(state=State.HELD, last_words=post.NO_MAIL).defer("message").order_by("pk")
     updates = BugUpdate.objects.filter(state=State.HELD, last_words=post.NO_BUGZILLA).order_by("pk")
-    return [rows for rows, is_set in ((mails, settings.EMAIL_URL), (updates, settings.BUGZILLA_URL)) if is_set]
+    trees = TreeChange.objects.filter(state=State.HELD, last_words=post.NO_TREES).order_by("pk")
+    waiting = (
+        (mails, settings.EMAIL_URL), (updates, settings.BUGZILLA_URL), (trees, tree_writing.is_configured()),
+    )  # fmt: skip
+    return [rows for rows, is_set in waiting if is_set]
 
 
 def try_all_again(by) -> tuple[int, int]:

@@ -4,14 +4,14 @@ Rows decide; a lease lets one process through. How it is asked: `adapters/readin
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
 from django.db import transaction
 
-from ciduty import clock, leases
+from ciduty import bell, clock, leases
 from ciduty.trees import rules, storing
 from ciduty.trees.adapters.http import Unavailable
 from ciduty.trees.adapters.reading import LogTold, Reader, Told
@@ -28,6 +28,8 @@ IN_THE_DEMO = timedelta(seconds=10)
 MOST_LOGS = 60
 
 _askers: list[Callable[[datetime], bool]] = []
+#: Called with the poll's moment after each poll that answered; `AppConfig.ready()` adds to it.
+followers: list[Callable[[datetime], None]] = []
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Outcome:
     read: int = 0
     changed: int = 0
     problem: str = ""
+    at: datetime | None = field(default=None, compare=False)  # before it was asked
 
 
 def needed_often(asker: Callable[[datetime], bool]) -> None:
@@ -74,6 +77,13 @@ def poll_if_due(late_by: timedelta = timedelta()) -> Outcome | None:
     return poll() if rules.is_due(service.tried_at, blocked_until, every, at, late_by) else None
 
 
+def ask_now() -> None:
+    """Let the trees be read as soon as this is committed, however lately they were: somebody waits for the answer."""
+    if settings.TREESTATUS_URL:
+        Service.objects.filter(address=settings.TREESTATUS_URL).update(tried_at=None)
+        bell.ring_after_commit("ciduty.trees.tasks.poll_if_due", "sync")
+
+
 def poll() -> Outcome | None:
     """Read the trees now; None where nothing is configured, or another process is at it."""
     if not settings.TREESTATUS_URL:
@@ -82,12 +92,25 @@ def poll() -> Outcome | None:
     if held is None:
         return None
     try:
-        return _poll(held)
+        outcome = _poll(held)
+        if not outcome.problem:
+            _tell_followers(held, outcome.at)
+        return outcome
     except leases.LeaseLost:
         log.warning("The trees were read by somebody else meanwhile.")
         return None
     finally:
         held.release()
+
+
+def _tell_followers(held: leases.Held, at: datetime) -> None:
+    """Let jobs look at what was read: under the lease, so that none follows older news after newer."""
+    for follow in followers:
+        held.renew()
+        try:
+            follow(at)
+        except Exception:  # a bug of theirs: what was read stands, and the next poll calls them again
+            log.exception("What was read of the trees was not followed.", follower=follow.__module__)
 
 
 def _poll(held: leases.Held) -> Outcome:
@@ -108,7 +131,7 @@ def _poll(held: leases.Held) -> Outcome:
             blocked_until=None, left_out=told.left_out,
         )  # fmt: skip
     log.info("The trees were read.", trees=len(told.trees), changed=changed, left_out=told.left_out)
-    return Outcome(len(told.trees), changed)
+    return Outcome(len(told.trees), changed, at=at)
 
 
 def _logs(reader: Reader, service: Service, told: Told) -> dict[str, list[LogTold]]:
@@ -134,4 +157,4 @@ def _failed(held: leases.Held, service: Service, failure: Unavailable, at: datet
     row.blocked_until = at + min(max(rules.pause(row.failures), failure.wait), rules.LONGEST_WAIT)
     row.save(update_fields=["failures", "problem", "failing_since", "blocked_until"])
     log.warning("The trees could not be read.", problem=row.problem, failures=row.failures)
-    return Outcome(problem=row.problem)
+    return Outcome(problem=row.problem, at=at)

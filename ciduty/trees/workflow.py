@@ -25,11 +25,11 @@ A_SERVICE_SAYS = (
 
 def close_by_hand(
     names: Sequence[str], *, reason: str, category: str, bug: int | None = None, expected_end: datetime | None = None,
-    by, op: str,
+    by, op: str, about: str = "",
 ) -> list[Closure]:  # fmt: skip
     """Close trees, those that are not known yet too, and return the closures. The same form sent twice closes once.
 
-    Raises NotAllowed without a reason and a category, for a name that no tree has, and where a service is configured.
+    `about`: what they are closed for ("downtime 7"), which then ends them. Raises NotAllowed without a reason and a category, for a name that no tree has, and where a service is configured.
     """
     at = clock.now()
     _refuse_beside_a_service()
@@ -45,7 +45,7 @@ def close_by_hand(
                 key=f"{op} {name}",
                 defaults={
                     "tree": tree, "reason": reason, "category": category, "bug_id": bug, "owner": by,
-                    "closed_at": at, "expected_end": expected_end,
+                    "closed_at": at, "expected_end": expected_end, "about": about,
                 },
             )  # fmt: skip
             closures.append(closure)
@@ -78,6 +78,25 @@ def end_by_hand(closure: Closure, *, by) -> bool:
             write.entry(tree.about, "ended closure", f"Ended {there} of {tree.about}", by=by, at=at)
         tree.refresh_from_db()
     return tree.status == rules.Status.OPEN
+
+
+def end_by_hand_for(about: str, names: Sequence[str], *, by) -> list[str]:
+    """End what closes trees for a job, which looked whether all is well, and return the trees that are open now.
+
+    A tree on which another closure stands stays closed. Raises NotAllowed where a service is configured.
+    """
+    _refuse_beside_a_service()
+    at, opened = clock.now(), []
+    with transaction.atomic():
+        for tree in Tree.objects.select_for_update().filter(name__in=names).order_by("name"):
+            ended = Closure.objects.standing().filter(tree=tree, about=about).update(ended_at=at, ended_by=by)
+            if ended:
+                by_hand.settle(tree, str(by), at)
+                write.entry(tree.about, "ended closure", f"Ended what closed {tree.about} for {about}", by=by, at=at)
+            tree.refresh_from_db()
+            if tree.status == rules.Status.OPEN:
+                opened.append(tree.name)
+    return opened
 
 
 def why_not_end(owner_id: int | None, owner: str, about: str, by) -> str:

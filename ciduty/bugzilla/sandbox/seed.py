@@ -29,9 +29,13 @@ STRANGERS_TO_EDITING = ("developer2@example.com", "nobody@example.com")
 
 def seed(world: World, now: datetime | None = None) -> None:
     """Put people, products and bugs into an empty world; every time is relative to `now` (aware; else the world's)."""
-    now = now or world.clock()
     people(world)
     products(world)
+    bugs(world, now or world.clock())
+
+
+def bugs(world: World, now: datetime) -> None:
+    """File the bugs of the story, so long before `now` as each happened, and let happen what followed."""
     for number, (age, fields, happened) in enumerate(_BUGS):
         _bug(world, 1_400_100 + 7 * number, now - age, fields, happened)
 
@@ -88,6 +92,7 @@ def _loan(summary: str, machine: str, why: str, how_long: str, **others) -> dict
 
 _DUTY, _SHERIFF, _LEAD = "duty@example.com", "sheriff@example.com", "lead@example.com"
 _DEVELOPER, _DEVELOPER_2 = "developer@example.com", "developer2@example.com"
+_SCHEDULER = "scheduler@example.com"
 
 #: How long ago, what was filed, and what happened since: (how long after, who, a comment or a change).
 _BUGS = (
@@ -339,5 +344,32 @@ _BUGS = (
             creator=_DEVELOPER_2,
         ),
         (),
+    ),
+    (
+        _days(6),
+        {
+            "summary": "New firmware for the core switches in mdc1",
+            "description": "Both switches restart in turn. The trees need to be closed for half an hour.",
+            "component": "RelOps: Hardware",
+            "creator": _SCHEDULER,
+            "assigned_to": _SCHEDULER,
+            "whiteboard": "[downtime]",
+            "flags": [{"name": "needs-treeclosure", "status": "?"}],
+        },
+        ((_days(2), _SHERIFF, {"flags": [{"name": "needs-treeclosure", "status": "+"}]}),),
+    ),
+    (
+        _days(5),
+        {
+            "summary": "Move the database of Treeherder to a larger machine",
+            "description": "No results are shown while it moves. The trees need to be closed.",
+            "product": "mozilla.org",
+            "component": "Server Operations",
+            "creator": _SCHEDULER,
+            "assigned_to": _LEAD,
+            "whiteboard": "[downtime]",
+            "flags": [{"name": "needs-treeclosure", "status": "?"}],
+        },
+        ((_days(2), _SHERIFF, {"flags": [{"name": "needs-treeclosure", "status": "+"}]}),),
     ),
 )

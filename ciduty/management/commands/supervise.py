@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import structlog
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
@@ -18,10 +19,13 @@ from django.db.migrations.executor import MigrationExecutor
 
 from ciduty import clock, ports
 from ciduty.bugzilla.models import Source
-from ciduty.demo import world
+from ciduty.demo import downtime, world
 from ciduty.models import Lease
 from ciduty.people.roles import CIDUTY_ROLES, Role
+from ciduty.states import NotAllowed
 from ciduty.supervision import Tree, last_lines
+
+log = structlog.get_logger(__name__)
 
 READY_WITHIN = 60  # seconds
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
@@ -76,6 +80,7 @@ class Command(BaseCommand):
         self._wait_for_the_page()
         if self.has_sandbox:
             self._wait_for_the_first_poll(since)
+            self._load_the_downtime()
         self._say_where()
         while True:
             self._look_and_wait(0.2)
@@ -170,7 +175,10 @@ class Command(BaseCommand):
         if self.has_sink:
             added["EMAIL_URL"] = f"smtp://localhost:{settings.PORT + 2}"
         if self.has_trees:
-            added["TREESTATUS_URL"] = f"http://localhost:{settings.PORT + 3}"
+            from ciduty.trees.sandbox import BOT_TOKEN  # likewise, and it takes changes: closing is one press
+
+            added |= {"TREESTATUS_URL": f"http://localhost:{settings.PORT + 3}"}
+            added |= {"TREESTATUS_WRITES": "patch", "TREESTATUS_TOKEN": BOT_TOKEN}
         return os.environ | added
 
     def _start_neighbours(self) -> None:
@@ -241,6 +249,19 @@ class Command(BaseCommand):
         while time.monotonic() < until and not Source.objects.filter(last_done_at__gte=since).exists():
             self._look_and_wait(0.1)
         connections.close_all()
+
+    def _load_the_downtime(self) -> None:
+        """Have a downtime begin soon; its bugs come with the first poll, which may be a little late."""
+        if not settings.DEMO:
+            return
+        until = time.monotonic() + 5
+        try:
+            while not downtime.load() and time.monotonic() < until:
+                self._look_and_wait(0.2)
+        except (NotAllowed, DatabaseError) as problem:  # the demo is worth starting without it
+            log.warning("The demo’s downtime could not be loaded.", problem=str(problem))
+        finally:
+            connections.close_all()
 
     def _answer_of_the_page(self) -> int | str:
         """Return the status of `/`, asked as a browser would that came through SITE_URL."""

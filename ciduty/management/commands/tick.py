@@ -12,7 +12,7 @@ from django.db import DatabaseError, close_old_connections
 from ciduty.bugzilla import poll
 from ciduty.bugzilla.models import CycleOutcome
 from ciduty.models import beat
-from ciduty.outbox import delivery
+from ciduty.outbox import delivery, tree_writing
 from ciduty.works import Work, WorkFailed, of_jobs
 
 log = structlog.get_logger(__name__)
@@ -45,6 +45,11 @@ def update_bugs(late_by: timedelta) -> str:
     return _deliver(delivery.BUGS, late_by) or ("nothing due" if settings.BUGZILLA_URL else NO_BUGZILLA)
 
 
+def change_trees(late_by: timedelta) -> str:
+    """Change the trees that are due."""
+    return _deliver(delivery.TREES, late_by) or ("nothing due" if tree_writing.is_configured() else NO_TREES)
+
+
 def _deliver(channel: delivery.Channel, late_by: timedelta) -> str:
     """Deliver what is so late, and return what came of it, "" when there was nothing."""
     tally = delivery.deliver(channel, late_by=late_by, seconds=TAKES_ITS_TURN if late_by else EVERYTHING)
@@ -52,8 +57,12 @@ def _deliver(channel: delivery.Channel, late_by: timedelta) -> str:
 
 
 NO_MAIL, NO_BUGZILLA = "not configured (EMAIL_URL is not set)", "not configured (BUGZILLA_URL is not set)"
+NO_TREES = "not configured (TREESTATUS_WRITES is none)"
 #: Done in this order; what jobs write on the way leaves with it (`ciduty/works.py`).
-WORKS = [Work("poll", poll_bugzilla), *of_jobs, Work("mail", send_mail), Work("bug updates", update_bugs)]
+WORKS = [
+    Work("poll", poll_bugzilla), *of_jobs, Work("tree changes", change_trees), Work("mail", send_mail),
+    Work("bug updates", update_bugs),
+]  # fmt: skip
 
 
 class Command(BaseCommand):

@@ -1,4 +1,4 @@
-"""How ciduty speaks with what keeps the trees: `reading.py` asks a service, `by_hand.py` stands for none.
+"""How ciduty speaks with what keeps the trees: `reading.py` asks a service, `writing.py` changes what it says.
 
-Writing to a service comes beside them. No rows here but in `by_hand.py`.
+`by_hand.py` stands for no service. No rows here but there.
 """

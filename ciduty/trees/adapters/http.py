@@ -1,6 +1,6 @@
-"""Asks a tree status service over HTTP: bounded in time and size, never led elsewhere, no proxy, no retry.
+"""Speaks HTTP with a tree status service: bounded in time and size, never led elsewhere, no proxy, no retry.
 
-What the answers mean is not known here: `reading.py`.
+What the answers mean is not known here: `reading.py`, `writing.py`.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -21,7 +21,7 @@ CONNECT_WITHIN = 5  # seconds
 READ_WITHIN = 10  # seconds between two bytes
 ALL_WITHIN = 15  # seconds for one answer: a server that drips would otherwise hold a call without end
 MOST_BYTES = 4 * 1024 * 1024
-AGENT = "ciduty (reads which trees are closed)"
+AGENT = "ciduty (reads and changes which trees are closed)"
 
 
 class Unavailable(Exception):
@@ -30,6 +30,10 @@ class Unavailable(Exception):
     def __init__(self, sentence: str, wait: timedelta = timedelta()):
         super().__init__(sentence)
         self.wait = wait
+
+
+class NotReached(Unavailable):
+    """No connection came about: nothing was sent."""
 
 
 class NotHere(Unavailable):
@@ -51,7 +55,7 @@ class Answer:
             raise NotHere(f"No {what} at this address (HTTP {self.status}): check TREESTATUS_URL")
         if self.status != 200:
             page = " and a web page" if is_page else ""
-            raise Unavailable(f"Asked for {what}, it answered HTTP {self.status}{page}", self._wait())
+            raise Unavailable(f"Asked for {what}, it answered HTTP {self.status}{page}", self.wait())
         if is_page:
             raise NotHere(f"Asked for {what}, it answered with a web page instead of data: check TREESTATUS_URL")
         try:
@@ -59,7 +63,8 @@ class Answer:
         except (ValueError, RecursionError):
             raise Unavailable(f"Its answer about {what} is no JSON, or was cut off") from None
 
-    def _wait(self) -> timedelta:
+    def wait(self) -> timedelta:
+        """Return for how long the service asks to be left alone."""
         told = self.retry_after.strip()
         return timedelta(seconds=int(told)) if told.isascii() and told.isdigit() and len(told) < 8 else timedelta()
 
@@ -90,7 +95,33 @@ class _End:
 
 def get(url: str, within: float = ALL_WITHIN) -> Answer:
     """Return the answer to one question, whatever its status, within so many seconds. Raises Unavailable, only that."""
-    parts = urlsplit(url)
+    return ask("GET", url, within=within)
+
+
+def ask(method: str, url: str, *, body: dict | None = None, token: str = "", within: float = ALL_WITHIN) -> Answer:
+    """Return the answer to one request, whatever its status. The token goes to this address and nowhere else.
+
+    Raises NotReached when nothing was sent, Unavailable when it may have been done or not; only these.
+    """
+    headers = {"User-Agent": AGENT, "Accept": "application/json", "Connection": "close"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    request = _Request(method, url, headers, None if body is None else json.dumps(body).encode())
+    return _answer(request, within)
+
+
+@dataclass(frozen=True)
+class _Request:
+    method: str
+    url: str
+    headers: dict = field(repr=False)
+    body: bytes | None
+
+
+def _answer(request: _Request, within: float) -> Answer:
+    parts = urlsplit(request.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         sock = socket.create_connection((parts.hostname, port), timeout=min(CONNECT_WITHIN, within))
@@ -99,7 +130,7 @@ def get(url: str, within: float = ALL_WITHIN) -> Answer:
     with contextlib.closing(sock), _End(sock, within) as end:
         failure = answer = None
         try:
-            answer = _exchange(sock, parts, port, min(READ_WITHIN, within))
+            answer = _exchange(sock, request, port, min(READ_WITHIN, within))
         except (HTTPException, OSError, ValueError) as problem:
             failure = _broken(problem)
     if end.passed:
@@ -109,7 +140,8 @@ def get(url: str, within: float = ALL_WITHIN) -> Answer:
     return answer
 
 
-def _exchange(sock: socket.socket, parts, port: int, read_within: float) -> Answer:
+def _exchange(sock: socket.socket, request: _Request, port: int, read_within: float) -> Answer:
+    parts = urlsplit(request.url)
     sock.settimeout(read_within)
     if parts.scheme == "https":
         connection = HTTPSConnection(parts.hostname, port, context=_tls())
@@ -118,8 +150,8 @@ def _exchange(sock: socket.socket, parts, port: int, read_within: float) -> Answ
         connection = HTTPConnection(parts.hostname, port)
     connection.sock = sock
     with contextlib.closing(connection):
-        headers = {"User-Agent": AGENT, "Accept": "application/json", "Connection": "close"}
-        connection.request("GET", parts.path, headers=headers)
+        place = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request(request.method, place, body=request.body, headers=request.headers)
         with connection.getresponse() as response:
             body = response.read(MOST_BYTES + 1)
             if len(body) > MOST_BYTES:
@@ -136,12 +168,12 @@ class _TooLarge(HTTPException):
     """The answer passed the size limit."""
 
 
-def _not_reached(problem: Exception) -> Unavailable:
+def _not_reached(problem: Exception) -> NotReached:
     if isinstance(problem, TimeoutError):
-        return Unavailable(f"It did not take the connection within {CONNECT_WITHIN} s")
+        return NotReached(f"It did not take the connection within {CONNECT_WITHIN} s")
     if isinstance(problem, (socket.gaierror, UnicodeError)):
-        return Unavailable("The name of its host was not found: check TREESTATUS_URL")
-    return Unavailable("No server answers at TREESTATUS_URL")
+        return NotReached("The name of its host was not found: check TREESTATUS_URL")
+    return NotReached("No server answers at TREESTATUS_URL")
 
 
 def _broken(problem: Exception) -> Unavailable:

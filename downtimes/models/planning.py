@@ -10,9 +10,12 @@ from django.db.models import Q
 from ciduty.people.models import Approver
 from downtimes.rules import (
     PLANNED,
+    UNDER_WAY,
     Asked,
     Close,
     Decision,
+    ItemState,
+    Kind,
     NominationState,
     Policy,
     State,
@@ -66,14 +69,19 @@ class DowntimeQuerySet(models.QuerySet):
         """Those that may still happen."""
         return self.filter(state__in=PLANNED)
 
+    def under_way(self):
+        """Those that were begun and are not over."""
+        return self.filter(state__in=UNDER_WAY)
+
     def public(self):
         """Those that were announced once: nobody outside hears of one before."""
         return self.exclude(told_first_at=None)
 
 
 class Downtime(models.Model):
-    """One window in which trees are closed for planned work."""
+    """One window in which trees are closed for planned work, or an outage that closed them without a plan."""
 
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.PLANNED)
     state = models.CharField(max_length=12, choices=State.choices, default=State.DRAFT)
     title = models.CharField(max_length=120)  # public
     starts_at = models.DateTimeField(null=True)
@@ -99,6 +107,14 @@ class Downtime(models.Model):
     emergency_by = models.ForeignKey(PERSON, null=True, on_delete=models.PROTECT, related_name="+")  # the manager
     made_by = models.ForeignKey(PERSON, on_delete=models.PROTECT, related_name="+")
     made_at = models.DateTimeField()
+    # While it runs.
+    held_at = models.DateTimeField(null=True)  # announced, and kept from beginning until somebody lets it go
+    held_because = models.TextField(blank=True)  # public
+    begun_at = models.DateTimeField(null=True)
+    open_at = models.DateTimeField(null=True)  # when TREE OPEN was told
+    planned_end = models.DateTimeField(null=True)  # before it was extended for the first time
+    category = models.CharField(max_length=40, blank=True)  # of its closures; "" is planned
+    reason = models.CharField(max_length=300, blank=True)  # of its closures, as it began: public
     told_first_at = models.DateTimeField(null=True)  # when the first announcement was posted: from then on public
     sequence = models.PositiveIntegerField(default=0)  # of the calendar: raised with every change that was told
     revision = models.PositiveIntegerField(default=0)  # raised with every save: a form tells what it was made from
@@ -133,13 +149,25 @@ class Item(models.Model):
     minutes = models.PositiveIntegerField(null=True)
     rollback = models.TextField(blank=True)
     rollback_minutes = models.PositiveIntegerField(null=True)
+    # While it runs.
+    state = models.CharField(max_length=12, choices=ItemState.choices, default=ItemState.PLANNED)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    outcome_words = models.TextField(blank=True)  # public: TREE OPEN and the bug say it
+    outcome_by = models.ForeignKey(PERSON, null=True, on_delete=models.PROTECT, related_name="+")
+    update_id = models.PositiveIntegerField(null=True)  # the outbox's row that tells the bug its outcome
 
     class Meta:
         ordering = ["position", "pk"]
         constraints = [models.UniqueConstraint(fields=["downtime", "bug_id"], name="a_bug_once_per_downtime")]
 
     def __str__(self):
-        return f"item {self.pk}"
+        return f"bug {self.bug_id}"
+
+    @property
+    def about(self) -> str:
+        """How the record names it: with its downtime."""
+        return f"downtime {self.downtime_id}"
 
 
 class NoticeVersion(models.Model):
@@ -239,6 +267,11 @@ class Told(models.TextChoices):
     UPDATE = "update", "Update"
     POSTPONEMENT = "postponement", "Postponement"
     CANCELLATION = "cancellation", "Cancellation"
+    HOLD = "hold", "On hold"
+    GO_AHEAD = "go-ahead", "Going ahead"
+    EXTENSION = "extension", "Extension"
+    OUTAGE = "outage", "Outage"
+    TREE_OPEN = "tree-open", "TREE OPEN"
 
 
 class Announcement(models.Model):

@@ -1,0 +1,44 @@
+"""The run sheet as one file that is whole without the network and on paper: no link into the site, its look inside."""
+
+import base64
+from hashlib import sha256
+
+from django.http import HttpResponse
+from django.template.loader import render_to_string
+
+from downtimes.models import Downtime
+
+#: The only style that the file may use; its page is told so by the hash.
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; color: #16181d; background: #fff; max-width: 56rem; margin: 1.5rem auto;
+  padding: 0 1rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 1.4rem 0 .4rem; }
+table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .3rem .5rem;
+  border: 1px solid #9aa1ad; } thead { display: table-header-group; } tr, li { break-inside: avoid; }
+.box { display: inline-block; width: 1em; height: 1em; border: 1.5px solid #16181d; vertical-align: -.15em;
+  margin-right: .4em; }
+.line { display: inline-block; min-width: 9em; border-bottom: 1px solid #16181d; } .muted { color: #4b525e; }
+pre, .words { white-space: pre-wrap; font: inherit; margin: .2rem 0; } ul, ol { padding-left: 1.3rem; }
+.ticks { list-style: none; padding: 0; } .ticks li { margin: .35rem 0; }
+@media print { body { margin: 0; max-width: none; font-size: 11pt; } h2 { break-after: avoid; } }
+"""
+_HASH = base64.b64encode(sha256(STYLE.encode()).digest()).decode()
+#: Nothing is loaded, nothing runs, nothing is sent: this file is to be read.
+POLICY = {
+    "default-src": ["'none'"],
+    "style-src": [f"'sha256-{_HASH}'"],
+    "base-uri": ["'none'"],
+    "form-action": ["'none'"],
+    "frame-ancestors": ["'none'"],
+}
+
+
+def response(request, downtime: Downtime, context: dict, to_print: bool) -> HttpResponse:
+    """Answer with the file: to be kept, or, where it is to be printed, in the window."""
+    style = f"<style>{STYLE}</style>"  # made here, of nothing that anybody typed
+    body = render_to_string("downtimes/run/saved.html", context | {"style": style}, request)
+    answer = HttpResponse(body)
+    answer._csp_replace = POLICY
+    kind = "inline" if to_print else "attachment"
+    answer.headers["Content-Disposition"] = f'{kind}; filename="downtime-{downtime.pk}-run-sheet.html"'
+    return answer

@@ -1,0 +1,277 @@
+"""The rows of a run sheet: each tree, each piece of work, each step, as one person may see it. Reads nothing itself."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from ciduty.bugzilla.models import Visibility
+from ciduty.trees import confidential
+from downtimes.models import Item, RunStep, RunTree
+from downtimes.rules import ITEM_MOVES, OUTCOMES, ItemState
+from downtimes.run.rules import OURS, RunFacts, Step, TreeFacts, Word
+
+MINUTE = timedelta(minutes=1)
+#: Something is wrong with a tree that says so while the window runs.
+TROUBLE = frozenset({Word.CLOSED_BY_OTHERS, Word.REOPENED_BY_OTHERS, Word.GONE, Word.UNKNOWN})
+#: A tree that cannot be left: it is ours to reopen, or nothing is owed to it.
+CANNOT_BE_LEFT = frozenset({*OURS, Word.OPEN, Word.LEFT, Word.CLOSED_BEFORE})
+#: Verb of the table of moves -> what its button says.
+BUTTONS = {"start": "Start", "land": "Landed", "roll back": "Rolled back", "leave": "Not done", "take back": "Take back"}
+#: These want words, or may have some: their buttons stand below a field.
+WITH_WORDS = ("land", "roll back", "leave")
+
+
+# --- trees ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TreeLine:
+    """One tree of the sheet. `why` is a sentence that all who see the sheet may read."""
+
+    name: str
+    word: Word
+    why: str
+    since: datetime | None
+    whose: str
+    is_verified: bool
+    is_trouble: bool
+    may_claim: bool
+    may_leave: bool
+
+
+def without_private_words(facts: RunFacts) -> RunFacts:
+    """Return the facts without reasons that name a bug which is not public: gates and rows quote them. One query."""
+    private = confidential.private_among(tree.reading.reason for tree in facts.trees)
+    if not private:
+        return facts
+    trees = tuple(
+        replace(tree, reading=replace(tree.reading, reason=confidential.public(tree.reading.reason, private)))
+        for tree in facts.trees
+    )
+    return replace(facts, trees=trees)
+
+
+def tree_lines(facts: RunFacts, rows: list[RunTree], told_since: dict[str, datetime], is_running: bool) -> list:
+    """Return the trees in the order in which they are closed. `told_since`: since when each stands as it was read."""
+    by_name = {row.name: row for row in rows}
+    return [_tree_line(tree, by_name.get(tree.name), told_since, is_running) for tree in facts.trees]
+
+
+def _tree_line(tree: TreeFacts, row: RunTree | None, told_since: dict, is_running: bool) -> TreeLine:
+    word = tree.word
+    return TreeLine(
+        name=tree.name,
+        word=word,
+        why=_why(tree, row),
+        since=_since(tree, row, told_since),
+        whose=_whose(word, row),
+        is_verified=tree.is_verified,
+        is_trouble=word in TROUBLE,
+        may_claim=is_running and word == Word.CLOSED_BY_OTHERS and row is not None and row.closed_at is None,
+        may_leave=is_running and row is not None and word not in CANNOT_BE_LEFT,
+    )
+
+
+def _since(tree: TreeFacts, row: RunTree | None, told_since: dict) -> datetime | None:
+    own = {
+        Word.CLOSED: tree.row.closed_at,
+        Word.TOLD: tree.row.closed_at,
+        Word.OPEN: tree.row.opened_at,
+        Word.CLOSING: tree.row.asked_at,
+        Word.TELLING: tree.row.asked_at,
+        Word.REOPENING: tree.row.reopen_asked_at,
+        Word.LEFT: row.left_at if row else None,
+    }.get(tree.word)
+    return own or told_since.get(tree.name)
+
+
+def _whose(word: Word, row: RunTree | None) -> str:
+    if word in OURS or (word == Word.REOPENING and row is not None):
+        return "ours, claimed by hand" if row is not None and row.claimed_by_id else "ours"
+    return "not ours" if word in (Word.CLOSED_BEFORE, Word.CLOSED_BY_OTHERS) else ""
+
+
+def _why(tree: TreeFacts, row: RunTree | None) -> str:
+    reason = tree.reading.reason or "no reason is told"
+    sentences = {
+        Word.TO_CLOSE: f"It reads {tree.reading.status}: it is to be closed when the window begins.",
+        Word.CLOSING: f"We asked, and it still reads {tree.reading.status}.",
+        Word.CLOSED: reason,
+        Word.CLOSED_BEFORE: f"Closed before we came: {reason}. It stays as it is.",
+        Word.CLOSED_BY_OTHERS: f"Closed for another reason: {reason}.",
+        Word.REOPENED_BY_OTHERS: "Somebody else reopened it: ask the sheriff, then close it again or leave it.",
+        Word.TO_TELL: "It stays open, and gets a message of the day.",
+        Word.TELLING: "We asked for our message, and it does not stand there yet.",
+        Word.TOLD: "It is open, and our message stands there.",
+        Word.REOPENING: f"We asked to reopen it, and it still reads {tree.reading.status}.",
+        Word.OPEN: f"It reads {tree.reading.status}.",
+        Word.LEFT: (row.left_because if row else "") or "No reason is written down.",
+        Word.GONE: "The service tells of it no more, and gone is not open.",
+        Word.UNKNOWN: "Nobody knows how it stands, and unknown is not open.",
+    }
+    return sentences[tree.word]
+
+
+# --- the work ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WorkLine:
+    """One piece of work. `planned_end`: by when it should be over, counted from the start of the window."""
+
+    pk: int
+    bug: int
+    text: str
+    stands: Visibility
+    state: ItemState
+    worker: str
+    minutes: int | None
+    planned_end: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    took: timedelta | None
+    drift: str
+    is_behind: bool
+    outcome: str
+    steps: str
+    rollback: str
+    rollback_minutes: int | None
+    at_once: tuple[tuple[str, str], ...]  # verbs that are buttons alone
+    with_words: tuple[tuple[str, str], ...]  # verbs below a field for public words
+    typed: str = ""
+    problems: tuple[str, ...] = ()
+
+
+def work_lines(items: list[Item], visibility: dict, start: datetime | None, at: datetime, may) -> list[WorkLine]:
+    """Return the work in order. `visibility` of each bug; `may`: what this person may (`Rights`)."""
+    lines, end = [], start
+    for item in items:
+        if end is not None:
+            end = end + MINUTE * (item.minutes or 0)
+        lines.append(_work_line(item, Visibility(visibility.get(item.bug_id, Visibility.RESTRICTED)), end, at, may))
+    return lines
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What one person may on the sheet of a downtime that runs."""
+
+    is_running: bool = False
+    runs: bool = False  # the person is of CiDuty
+    reads_staff_words: bool = False
+    logins: frozenset[str] = frozenset()
+    may_start: bool = True  # every tree that was to be closed is
+
+    def works_on(self, item: Item) -> bool:
+        """Answer whether this person moves this piece of work: its worker, or CiDuty."""
+        return self.is_running and (self.runs or (bool(item.worker) and item.worker.lower() in self.logins))
+
+
+def _work_line(item: Item, stands: Visibility, end: datetime | None, at: datetime, may: Rights) -> WorkLine:
+    readable = stands == Visibility.PUBLIC or (stands == Visibility.STAFF and may.reads_staff_words)
+    verbs = _verbs(item, may)
+    drift, is_behind = _drift(item, end, at)
+    return WorkLine(
+        pk=item.pk,
+        bug=item.bug_id,
+        text=item.public_text,
+        stands=stands,
+        state=ItemState(item.state),
+        worker=item.worker if readable or may.reads_staff_words else "",
+        minutes=item.minutes,
+        planned_end=end,
+        started_at=item.started_at,
+        ended_at=item.ended_at,
+        took=(item.ended_at or at) - item.started_at if item.started_at else None,
+        drift=drift,
+        is_behind=is_behind,
+        outcome=item.outcome_words,
+        steps=item.steps,
+        rollback=item.rollback,
+        rollback_minutes=item.rollback_minutes,
+        at_once=tuple((verb, BUTTONS[verb]) for verb in verbs if verb not in WITH_WORDS),
+        with_words=tuple((verb, BUTTONS[verb]) for verb in verbs if verb in WITH_WORDS),
+    )
+
+
+def _verbs(item: Item, may: Rights) -> list[str]:
+    """Return the verbs that the table allows now; a bug that was told its outcome takes nothing back."""
+    if not may.works_on(item):
+        return []
+    verbs = [verb for verb in ITEM_MOVES if ITEM_MOVES.allow(verb, item.state)]
+    if not may.may_start:
+        verbs = [verb for verb in verbs if verb != "start"]
+    is_told = item.update_id is not None
+    return [verb for verb in verbs if not (is_told and verb == "take back")]
+
+
+def _drift(item: Item, end: datetime | None, at: datetime) -> tuple[str, bool]:
+    """Return how far from its planned end a piece of work is, in words, and whether it is behind."""
+    if end is None or (item.ended_at is None and item.state != ItemState.UNDER_WAY and at <= end):
+        return "", False
+    if item.state == ItemState.NOT_DONE:
+        return "", False
+    late = ((item.ended_at or at) - end) // MINUTE
+    if item.ended_at is None and late <= 0:
+        return f"{-late} min left", False
+    if late > 0:
+        return f"{late} min behind", True
+    return f"{-late} min ahead" if late else "on time", False
+
+
+def outcomes_missing(lines: list[WorkLine]) -> int:
+    """Return how many pieces of work have no outcome yet."""
+    return sum(1 for line in lines if line.state not in OUTCOMES)
+
+
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+#: What the field of a step asks for; "" where a button alone does.
+ASKS = {
+    Step.NORMAL: "What you saw, or where the pictures are (optional)",
+    Step.TOUCHED_BASE: "With whom (optional)",
+    Step.REPLIES_READ: "What they said, in short (optional)",
+    Step.SHERIFF_TOLD: "The sheriff’s name",
+    Step.CHECKED: "What you looked at (optional)",
+    Step.SHERIFF_AGREES: "The sheriff’s name",
+}
+#: What its button says.
+DOES = {
+    Step.NORMAL: "I looked",
+    Step.TOUCHED_BASE: "I touched base",
+    Step.REPLIES_READ: "I read them",
+    Step.SHERIFF_TOLD: "I told the sheriff",
+    Step.CHECKED: "I checked",
+    Step.SHERIFF_AGREES: "The sheriff says so",
+}
+
+
+@dataclass(frozen=True)
+class StepLine:
+    """One step that people tick off, and who did it when."""
+
+    step: Step
+    done: RunStep | None
+    asks: str
+    does: str
+    may: bool
+    typed: str = ""
+    problems: tuple[str, ...] = ()
+
+
+def step_line(step: Step, done: dict[str, RunStep], may: bool, mend=None) -> StepLine:
+    """Return a step; `mend` is the form that was refused, where it was this step's."""
+    mine = mend is not None and mend.data.get("step") == step
+    return StepLine(
+        step,
+        done.get(step),
+        ASKS[step],
+        DOES[step],
+        may,
+        mend.data.get("words", "") if mine else "",
+        problems_of(mend) if mine else (),
+    )
+
+
+def problems_of(form) -> tuple[str, ...]:
+    """Return what is wrong with a form, each sentence once."""
+    return tuple(dict.fromkeys(sentence for sentences in form.errors.values() for sentence in sentences))

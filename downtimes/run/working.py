@@ -1,0 +1,74 @@
+"""The work in a downtime that runs: each piece starts, lands, is rolled back or left (R33). How bugs hear of it:
+`bug_words.py`.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from ciduty import access, clock, states
+from ciduty.people.models import logins_of
+from ciduty.states import NotAllowed
+from downtimes.models import Item
+from downtimes.rules import ITEM_MOVES, OUTCOMES, ItemState
+from downtimes.run import facts, locking, rules
+from downtimes.run.rules import Step
+
+#: What the record says of each verb; what people type stands with the item.
+SENTENCES = {
+    "start": "Work on bug {bug} started",
+    "land": "Bug {bug} landed",
+    "roll back": "Bug {bug} was rolled back",
+    "leave": "Bug {bug} is left undone",
+    "take back": "What was said of bug {bug} was taken back",
+}
+#: TREE OPEN and the bug say why it was not done.
+WANT_WORDS = frozenset({"roll back", "leave"})
+NOTHING_SAID = {"ended_at": None, "outcome_words": "", "outcome_by": None}
+
+
+def may_do(item: Item, by) -> bool:
+    """Answer whether the person may say what becomes of a piece of work: its worker, or CiDuty."""
+    return access.may_run_downtimes(by) or item.worker.lower() in logins_of(by)
+
+
+@transaction.atomic
+def do(item: Item, verb: str, *, by, words: str = "") -> Item:
+    """Say what becomes of a piece of work, and return it; said twice, it is said once. `words` are public.
+
+    Raises NotAllowed for who neither does it nor is CiDuty, while the downtime does not run, and where a rule is
+    against it.
+    """
+    downtime = locking.lock_running(item.downtime)
+    item = downtime.items.get(pk=item.pk)
+    if not may_do(item, by):
+        raise NotAllowed("Only the worker of this bug, or CiDuty, says what becomes of it.")
+    if item.state == ITEM_MOVES.target(verb):
+        return item
+    at, words = clock.now(), words.strip()
+    _ask_rules(downtime, item, verb, words, at, by)
+    if verb == "start":
+        downtime.run_steps.filter(step=Step.CHECKED).delete()  # whether all is well is looked at after the work
+    states.move(
+        item, ITEM_MOVES, verb, SENTENCES[verb].format(bug=item.bug_id), by=by, at=at, **_changes(verb, words, at, by)
+    )
+    return item
+
+
+def _ask_rules(downtime, item: Item, verb: str, words: str, at: datetime, by) -> None:
+    if verb in WANT_WORDS and not words:
+        raise NotAllowed("Say why, for everybody: TREE OPEN and the bug tell it.")
+    if verb == "take back" and item.update_id is not None:
+        raise NotAllowed(f"Bug {item.bug_id} was told its outcome already: correct it there, in a comment.")
+    if verb == "start" and ITEM_MOVES.allow(verb, item.state):
+        against = rules.refusals("start", facts.facts_of(downtime, at, by))
+        if against:
+            raise NotAllowed(" ".join(against))
+
+
+def _changes(verb: str, words: str, at: datetime, by) -> dict:
+    target = ITEM_MOVES.target(verb)
+    if target in OUTCOMES:
+        # What was told its outcome, and has another one now, is told anew.
+        return {"ended_at": at, "outcome_words": words, "outcome_by": by, "update_id": None}
+    return NOTHING_SAID | {"started_at": at if target == ItemState.UNDER_WAY else None}
