@@ -28,6 +28,7 @@ class DowntimesConfig(AppConfig):
             tasks,
             telling,
         )
+        from downtimes.run import closing, reopening, verifying
 
         if sync.follow not in poll.followers:
             poll.followers.append(sync.follow)
@@ -38,6 +39,10 @@ class DowntimesConfig(AppConfig):
         telling.register()
         assigning.register()
         change_events.register()
+        closing.register()
+        reopening.register()
+        if verifying.follow not in polling.followers:
+            polling.followers.append(verifying.follow)
         polling.needed_often(needs.has_a_window_near)
         works.register(works.Work("downtime reminders", tasks.remind_with_the_tick))
         rows.link("nomination", lambda number: reverse("nomination", args=[number]))

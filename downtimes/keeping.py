@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from ciduty.people.models import Approver
 from ciduty.record import write
 from ciduty.states import NotAllowed
-from downtimes.models import ListUse, MailingList
+from downtimes.models import CheckLink, ListUse, MailingList
 
 LISTS = "lists and approvers"
 NO_MANDATORY_LIST = (
@@ -33,6 +33,11 @@ def keep_list(row: MailingList, fields: dict, *, by) -> MailingList:
 def keep_approver(row: Approver, fields: dict, *, by) -> Approver:
     """Add an approver or change one. Raises NotAllowed likewise."""
     return _keep(row, fields, f"approver {row.name or fields['name']}", by=by)
+
+
+def keep_check_link(row: CheckLink, fields: dict, *, by) -> CheckLink:
+    """Add a link of the run sheet or change one. Raises NotAllowed likewise."""
+    return _keep(row, fields, f"link {row.label or fields['label']}", by=by)
 
 
 def _keep(row, fields: dict, called: str, *, by):

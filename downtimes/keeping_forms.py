@@ -5,7 +5,8 @@ from django import forms
 from ciduty.outbox.addresses import NotAnAddress, on_the_wire
 from ciduty.people.models import Approver, Person
 from ciduty.typed import MOST_ID
-from downtimes.models import ListUse, MailingList
+from downtimes.models import CheckLink, ListUse, MailingList
+from downtimes.run.rules import Phase
 from downtimes.window_forms import Line
 
 ROW = "id"
@@ -60,6 +61,37 @@ class ListForm(KeptForm):
         same = MailingList.objects.filter(address__iexact=cleaned.get("address", ""), use=cleaned.get("use", ""))
         if same.exclude(pk=self.row.pk).exists():
             self.add_error("address", "This address stands in the list already, for the same use: change that row.")
+        return cleaned
+
+
+class LinkForm(KeptForm):
+    """A page that the run sheet leads to: where one sees what is normal."""
+
+    label = Line(max_length=80, error_messages={"required": "Write what one sees there: the run sheet says it."})
+    address = forms.URLField(
+        max_length=300, assume_scheme="https", error_messages={"required": "Write the address that it stands at."}
+    )
+    phase = forms.ChoiceField(choices=Phase.choices, label="When one looks")
+    what_is_normal = Line(required=False, max_length=200, label="What is normal there")
+    is_used = forms.BooleanField(required=False, initial=True, label="In use")
+
+    def __init__(self, *args, row=None, **kwargs):
+        """Begin with a new link unless told otherwise."""
+        super().__init__(*args, row=row or CheckLink(), **kwargs)
+
+    def clean_address(self):
+        """Return the address of a page: nothing else is led to."""
+        address = self.cleaned_data["address"]
+        if not address.lower().startswith(("http://", "https://")):
+            raise forms.ValidationError("This is no address of a page: it begins with https://.")
+        return address
+
+    def clean(self):
+        """Refuse the same page twice at one time."""
+        cleaned = super().clean()
+        same = CheckLink.objects.filter(address=cleaned.get("address", ""), phase=cleaned.get("phase", ""))
+        if same.exclude(pk=self.row.pk).exists():
+            self.add_error("address", "This page stands there already, for the same time: change that row.")
         return cleaned
 
 

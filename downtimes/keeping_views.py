@@ -1,4 +1,4 @@
-"""The lead's page: which lists are told of downtimes, and who is asked to agree. What a change does: `keeping.py`."""
+"""The lead's page: which lists are told of downtimes, who is asked to agree, where one looks. Changes: `keeping.py`."""
 
 from django.contrib import messages
 from django.shortcuts import get_object_or_404, redirect, render
@@ -8,8 +8,11 @@ from ciduty.people.models import Approver, Person
 from ciduty.record.timeline import timeline
 from ciduty.states import NotAllowed
 from downtimes import keeping
-from downtimes.keeping_forms import ApproverForm, ListForm
-from downtimes.models import MailingList
+from downtimes.keeping_forms import ApproverForm, LinkForm, ListForm
+from downtimes.models import CheckLink, MailingList
+
+#: Where a form stands on the page.
+_PLACES = {ListForm: "lists", ApproverForm: "approvers", LinkForm: "links"}
 
 
 @require_safe
@@ -30,6 +33,13 @@ def keep_approver(request):
     """Add an approver, or change the one whose number was sent."""
     row = _row(request, Approver)
     return _keep(request, ApproverForm(request.POST, row=row), keeping.keep_approver)
+
+
+@require_POST
+def keep_check_link(request):
+    """Add a link of the run sheet, or change the one whose number was sent."""
+    row = _row(request, CheckLink)
+    return _keep(request, LinkForm(request.POST, row=row), keeping.keep_check_link)
 
 
 def _row(request, model):
@@ -60,9 +70,10 @@ def _page(request, refused=None):
     forms = {
         "lists": [ListForm(row=row) for row in MailingList.objects.all()] + [ListForm()],
         "approvers": [ApproverForm(row=row, **offered) for row in approvers] + [ApproverForm(**offered)],
+        "links": [LinkForm(row=row) for row in CheckLink.objects.all()] + [LinkForm()],
     }
     if refused is not None:
-        _put_back(forms["lists" if isinstance(refused, ListForm) else "approvers"], refused)
+        _put_back(forms[_PLACES[type(refused)]], refused)
     context = forms | {"warnings": keeping.warnings(), "refused": refused, "timeline": timeline(keeping.LISTS)}
     status = 200 if refused is None else 422
     return render(request, "downtimes/keeping/lists_and_approvers.html", context, status=status)

@@ -3,7 +3,7 @@
 The words come from `showing.py` alone.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 
 from django.core.paginator import Paginator
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from ciduty import access
 from ciduty.desk.context import moment_of
 from ciduty.typed import MOST_ID
-from downtimes import agreement, calendar, rules, showing, timeline
+from downtimes import agreement, calendar, needs, rules, showing, timeline
 from downtimes.models import Downtime
 from downtimes.rules import State
 from downtimes.showing import Standing
@@ -23,8 +23,6 @@ from downtimes.showing import Standing
 PAGE = 20
 MOST_PLANS = 50
 LONGEST_SEARCH = 100
-#: So long what was never begun stands among the plans, and on the desk.
-LAPSED_FOR = timedelta(days=7)
 #: A calendar may be this many seconds old: what turns private is gone from it within one poll (five minutes).
 CALENDAR_AGE = 60
 
@@ -64,7 +62,7 @@ def plans(person, at: datetime) -> list[Downtime]:
     if not access.may_see_downtime_plans(person):
         return []
     planned = Downtime.objects.filter(state__in=rules.PLANNED | rules.UNDER_WAY)
-    planned = planned.exclude(state=State.ANNOUNCED, ends_at__lte=at - LAPSED_FOR)
+    planned = planned.exclude(state=State.ANNOUNCED, ends_at__lte=at - needs.LAPSED_FOR)
     return list(planned.order_by("starts_at", "pk")[:MOST_PLANS])
 
 

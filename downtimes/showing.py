@@ -28,7 +28,7 @@ _WITH_REASON = (Told.POSTPONEMENT, Told.CANCELLATION, Told.HOLD, Told.EXTENSION)
 
 
 class Standing(TextChoices):
-    """How a downtime stands for somebody who reads of it. The clock begins none and ends none (design.md, decision 7)."""
+    """How a downtime stands for somebody who reads of it. The clock begins and ends none (design.md, decision 7)."""
 
     RUNNING = "running", "Running"
     OVERDUE = "overdue", "Running, longer than planned"
@@ -194,7 +194,7 @@ def _facts(row: Downtime, at: datetime, visibility: dict[int, str]) -> PublicFac
         starts_at=starts_at,
         ends_at=ends_at,
         planned=planned if was_begun else None,
-        extended_to=row.ends_at if was_begun and row.planned_end is not None else None,
+        extended_to=row.ends_at if row.planned_end not in (None, row.ends_at) else None,
         reason=_words(row.reason) if is_outage else "",
         is_outage=is_outage,
         close=content.get("close", ""),

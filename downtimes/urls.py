@@ -58,6 +58,7 @@ urlpatterns = [
     path("downtimes/lists/", keeping_views.lists_and_approvers, name="lists_and_approvers"),
     path("downtimes/lists/list/", keeping_views.keep_list, name="keep_list"),
     path("downtimes/lists/approver/", keeping_views.keep_approver, name="keep_approver"),
+    path("downtimes/lists/link/", keeping_views.keep_check_link, name="keep_check_link"),
     path("downtimes/<int:downtime_id>/ask-workers/", agreement_views.ask_workers, name="ask_workers"),
     path("downtimes/<int:downtime_id>/ask-pre-approvers/", agreement_views.ask_pre_approvers, name="ask_pre_approvers"),
     path("downtimes/<int:downtime_id>/agreement/", agreement_views.downtime_agreement, name="downtime_agreement"),

@@ -17,7 +17,7 @@ from ciduty import clock
 from ciduty.bugzilla import poll
 from ciduty.bugzilla.models import Bug, BugText, Visibility
 from ciduty.bugzilla.sandbox import Sandbox, World, seed
-from ciduty.outbox.models import BugUpdate, Mail
+from ciduty.outbox.models import BugUpdate, Mail, TreeChange
 from ciduty.outbox.rules import State
 from ciduty.people.models import Approver, BugzillaLogin, Person
 from ciduty.people.roles import Role
@@ -161,6 +161,21 @@ class BugUpdateFactory(DeliveryFactory):
     op = factory.Sequence(lambda number: f"{number:08x}")
     bug_id = 1400123
     wants = factory.LazyFunction(lambda: {"comment": "Yours is ready."})
+
+
+class TreeChangeFactory(DeliveryFactory):
+    """A closure of autoland and try."""
+
+    class Meta:
+        model = TreeChange
+
+    wants = factory.LazyFunction(
+        lambda: {
+            "trees": ["autoland", "try"], "status": "closed", "reason": "Tree closing window (Bug 1400123)",
+            "tags": ["planned"], "remember": True,
+        }
+    )  # fmt: skip
+    seen = factory.LazyFunction(lambda: dict.fromkeys(("autoland", "try"), {"status": "open", "log_id": 1}))
 
 
 class MachineFactory(factory.django.DjangoModelFactory):

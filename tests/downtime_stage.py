@@ -9,7 +9,14 @@ from ciduty.people.roles import Role
 from downtimes import announcing, answering, asking_to_agree
 from downtimes.models import ListUse
 from downtimes.rules import Asked, Decision
-from tests.cast import DowntimeFactory, ItemFactory, MailingListFactory, NominationFactory, PersonFactory
+from tests.cast import (
+    BugTextFactory,
+    DowntimeFactory,
+    ItemFactory,
+    MailingListFactory,
+    NominationFactory,
+    PersonFactory,
+)
 
 WORKER = "worker@example.com"
 
@@ -44,9 +51,10 @@ def downtime_lists():
     return MailingListFactory._meta.model.objects.all()
 
 
-def add_work(downtime, **fields):
-    """Put one more public bug into the window, its worker the assignee."""
-    nomination = NominationFactory(state="accepted")
+def add_work(downtime, bug_id=None, **fields):
+    """Put one more public bug into the window, its worker the assignee; one of this number where one is given."""
+    given = {"bug_id": BugTextFactory(bug__id=bug_id, bug__is_loaner_request=False).pk} if bug_id else {}
+    nomination = NominationFactory(state="accepted", **given)
     item = ItemFactory(
         downtime=downtime, bug_id=nomination.bug_id, nomination=nomination, worker=WORKER,
         confirmed_by=downtime.made_by, **fields,

@@ -16,7 +16,7 @@ from ciduty.people.models import ApiToken
 from ciduty.people.roles import Role
 from ciduty.systems.models import System
 from ciduty.trees.models import Closure, Tree
-from downtimes.models import Downtime
+from downtimes.models import Downtime, RunTree
 from loaners.models import Grant, Step
 from tests import public_log
 from tests.cast import (
@@ -29,6 +29,7 @@ from tests.cast import (
     MachineFactory,
     MailFactory,
     NominationFactory,
+    TreeChangeFactory,
     browser_of,
     every_row,
     names_of_the_site,
@@ -85,6 +86,11 @@ TABLE = {
     "outbox_bug_hold": ("/outbox/bug/{row}/hold/", "sfffmm", "sfff>>"),
     "outbox_bug_cancel": ("/outbox/bug/{row}/cancel/", "sfffmm", "sfff>>"),
     "outbox_bug_done": ("/outbox/bug/{row}/done/", "sfffmm", "sfff>>"),
+    "outbox_tree": ("/outbox/tree/{row}/", "sfff..", "sfffmm"),
+    "outbox_tree_try_again": ("/outbox/tree/{row}/try-again/", "sfffmm", "sfff>>"),
+    "outbox_tree_hold": ("/outbox/tree/{row}/hold/", "sfffmm", "sfff>>"),
+    "outbox_tree_cancel": ("/outbox/tree/{row}/cancel/", "sfffmm", "sfff>>"),
+    "outbox_tree_done": ("/outbox/tree/{row}/done/", "sfffmm", "sfff>>"),
     "answer_loaner_request": ("/loaners/{bug}/answer/", "sfffmm", "sfffee"),
     "approve_loan": ("/loaners/{bug}/approve/", "sfffmm", "sfffee"),
     "ask_about_loan": ("/loaners/{bug}/ask/", "sfffmm", "sfffee"),
@@ -135,6 +141,25 @@ TABLE = {
     "cancel_downtime": ("/downtimes/{row}/cancel/", "sfffmm", "sfffee"),
     "ask_for_emergency": ("/downtimes/{row}/emergency/", "sfffmm", "sfffee"),
     "agree_to_emergency": ("/downtimes/{row}/emergency/agree/", "sffmff", "sff>ff"),
+    "run_downtime": ("/downtimes/{row}/run/", "sf....", "sfmmmm"),
+    "run_downtime_saved": ("/downtimes/{row}/run/saved/", "sf....", "sfmmmm"),
+    "begin_downtime": ("/downtimes/{row}/run/begin/", "sfffmm", "sfff>>"),
+    "hold_downtime": ("/downtimes/{row}/run/hold/", "sfffmm", "sfffee"),
+    "release_downtime": ("/downtimes/{row}/run/go-ahead/", "sfffmm", "sfffee"),
+    "do_run_step": ("/downtimes/{row}/run/step/", "sfffmm", "sfffee"),
+    "take_over_downtime": ("/downtimes/{row}/run/take-over/", "sfffmm", "sfffee"),
+    "extend_downtime": ("/downtimes/{row}/run/extend/", "sfffmm", "sfffee"),
+    "close_run_trees": ("/downtimes/{row}/run/close/", "sfffmm", "sfffee"),
+    "reopen_run_trees": ("/downtimes/{row}/run/reopen/", "sfffmm", "sfffee"),
+    "look_at_run_trees": ("/downtimes/{row}/run/look/", "sfffmm", "sfff>>"),
+    "claim_run_tree": ("/downtimes/{row}/run/trees/{tree}/claim/", "sfffmm", "sfff>>"),
+    "leave_run_tree": ("/downtimes/{row}/run/trees/{tree}/leave/", "sfffmm", "sfffee"),
+    "do_run_item": ("/downtimes/{row}/run/items/{row}/", "sfmmmm", "sfffee"),  # neither the manager nor IT does it
+    "tell_run_bugs": ("/downtimes/{row}/run/bugs/", "sfff..", "sfffee"),
+    "tree_open": ("/downtimes/{row}/run/tree-open/", "sfff..", "sfffee"),
+    "add_outage": ("/downtimes/outage/", "sfff..", "sfffee"),
+    "review_downtime": ("/downtimes/{row}/review/", "sfff..", "sfffee"),
+    "keep_check_link": ("/downtimes/lists/link/", "sffffm", "sffffe"),
     "lists_and_approvers": ("/downtimes/lists/", "sffff.", "sffffm"),
     "keep_list": ("/downtimes/lists/list/", "sffffm", "sffffe"),
     "keep_approver": ("/downtimes/lists/approver/", "sffffm", "sffffe"),
@@ -246,8 +271,10 @@ def with_work(bug, by):
 def everybody(clients, people):
     MailFactory(pk=ROW)
     BugUpdateFactory(pk=ROW)
+    TreeChangeFactory(pk=ROW)
     MachineFactory(pk=ROW)
     ItemFactory(pk=ROW, downtime=DowntimeFactory(pk=ROW))
+    RunTree.objects.create(downtime_id=ROW, name="autoland", position=1)
     ApplicationFactory(pk=ROW, person=people[Role.DEVELOPER])
     NominationFactory(pk=ROW)
     AnswerFactory(pk=ROW, version__downtime=Downtime.objects.get(pk=ROW))

@@ -12,7 +12,8 @@ from ciduty import clock
 from ciduty.bugzilla.models import Bug, Visibility
 from ciduty.states import NotAllowed
 from downtimes import announcing, change_events
-from downtimes.models import Told
+from downtimes.models import Downtime, Told
+from downtimes.rules import State
 from loaners import change_events as loan_events
 from loaners import lending, reclaiming
 from loaners.rules import RequestState
@@ -77,18 +78,20 @@ def test_an_announced_downtime_is_told_with_what_was_announced_and_a_plan_is_not
     assert one.words == "Hard close: all the trees. autoland, mozilla-central"
 
 
-def test_a_postponed_downtime_has_no_time_and_a_cancelled_one_only_as_far_as_it_ran(noon):
+def test_what_was_postponed_cancelled_or_never_begun_closed_no_tree_and_has_no_time(noon):
     tell(announced(DAY, title="Postponed"), Told.POSTPONEMENT)
-    tell(announced(DAY, title="Called off before"), Told.CANCELLATION, at=NOON)
-    tell(announced(-HOUR, title="Called off while it ran"), Told.CANCELLATION, at=NOON)
-    assert [(one.title, one.starts_at, one.ends_at) for one in told_of()] == [
-        ("Called off while it ran", NOON - HOUR, NOON)
-    ]
+    tell(announced(DAY, title="Called off"), Told.CANCELLATION, at=NOON)
+    tell(announced(-HOUR, title="Called off once its time had come"), Told.CANCELLATION, at=NOON)
+    announced(-3 * DAY, title="Never begun")
+    assert told_of() == []
 
 
 def test_one_that_was_announced_long_before_is_found_in_its_own_time(noon):
     downtime = announced(-2 * DAY, title="Long planned")
     downtime.announcements.update(made_at=NOON - 300 * DAY)
+    Downtime.objects.filter(pk=downtime.pk).update(
+        state=State.DONE, begun_at=downtime.starts_at, open_at=downtime.ends_at
+    )
     assert [one.title for one in told_of(NOON - 2 * DAY, NOON - 2 * DAY)] == ["Long planned"]
     assert told_of(NOON - DAY, NOON) == []
 

@@ -39,6 +39,13 @@ def page(client, address="/downtimes/"):
     return answer.content.decode()
 
 
+def begin(downtime, at=NOON, **fields):
+    """Let a downtime run since a moment, as its run sheet does."""
+    fields = {"state": State.RUNNING, "begun_at": at} | fields
+    Downtime.objects.filter(pk=downtime.pk).update(**fields)
+    return downtime
+
+
 def facts_of(downtime, at=None):
     return showing.public_facts(Downtime.objects.get(pk=downtime.pk), at or clock.now())
 
@@ -95,13 +102,14 @@ def test_a_downtime_is_shown_with_everything_that_was_announced(stranger):
 
 
 def test_the_list_is_in_order_running_planned_past_and_cancelled(stranger):
-    announced(-HOUR, title="Runs")
+    begin(announced(-HOUR, title="Runs"))
+    announced(-HOUR, title="Waits")
     announced(DAY, title="Tomorrow"), announced(2 * HOUR, title="Today")
     announced(-9 * DAY, title="Long ago"), announced(-3 * DAY, title="Past")
     tell(announced(5 * DAY, title="Called off"), Told.CANCELLATION, because="A chemspill.")
     found = sections(page(stranger))
     assert found["Running now"] == ["Runs"]
-    assert found["Planned"] == ["Today", "Tomorrow"]
+    assert found["Planned"] == ["Waits", "Today", "Tomorrow"]
     assert found["Past"] == ["Past", "Long ago"]
     assert found["Cancelled"] == ["Called off"]
     assert "A chemspill." in page(stranger)
@@ -111,12 +119,13 @@ def test_the_list_is_in_order_running_planned_past_and_cancelled(stranger):
     ("moment", "standing"),
     [
         (2 * DAY - SECOND, Standing.PLANNED),
-        (2 * DAY, Standing.RUNNING),
-        (2 * DAY + 2 * HOUR - SECOND, Standing.RUNNING),
-        (2 * DAY + 2 * HOUR, Standing.PAST),
+        (2 * DAY, Standing.WAITING),
+        (2 * DAY + 2 * HOUR - SECOND, Standing.WAITING),
+        (2 * DAY + 2 * HOUR, Standing.LAPSED),
+        (9 * DAY, Standing.LAPSED),
     ],
 )
-def test_it_runs_from_its_start_until_its_end(moment, standing):
+def test_the_clock_alone_begins_nothing(moment, standing):
     assert facts_of(announced(), NOON + moment).standing == standing
 
 

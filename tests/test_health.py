@@ -11,8 +11,7 @@ from ciduty.bugzilla import poll
 from ciduty.models import Heartbeat, beat
 from ciduty.outbox import health, post, rules, tasks
 from ciduty.outbox.rules import State
-from tests.cast import BugUpdateFactory, MailFactory
-from tests.test_tree_writing import TreeChangeFactory
+from tests.cast import BugUpdateFactory, MailFactory, TreeChangeFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -14,9 +14,8 @@ from ciduty.outbox.models import BugUpdate, Incoming, IncomingKind, Mail
 from ciduty.outbox.rules import MOVES, Priority, State
 from ciduty.people.roles import CIDUTY_ROLES, Role
 from ciduty.record.models import Entry
-from tests.cast import NEW_BUG, ROLES, BugFactory, BugUpdateFactory, MailFactory
+from tests.cast import NEW_BUG, ROLES, BugFactory, BugUpdateFactory, MailFactory, TreeChangeFactory
 from tests.test_pages_safely import HOSTILE, Page
-from tests.test_tree_writing import TreeChangeFactory
 
 pytestmark = pytest.mark.django_db
 

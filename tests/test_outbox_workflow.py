@@ -13,8 +13,7 @@ from ciduty.outbox.purposes import Purpose
 from ciduty.outbox.rules import MOVES, Priority, State
 from ciduty.record.models import Entry
 from ciduty.states import NotAllowed
-from tests.cast import NEW_BUG, BugUpdateFactory, MailFactory
-from tests.test_tree_writing import TreeChangeFactory
+from tests.cast import NEW_BUG, BugUpdateFactory, MailFactory, TreeChangeFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -27,16 +27,8 @@ from tests.instruments.mail_server import MailServer
 ROOT = Path(__file__).resolve().parent.parent
 #: In the order in which they are done.
 WORKS = [
-    "poll",
-    "trees",
-    "reminders",
-    "downtime reminders",
-    "changes",
-    "digests",
-    "tree changes",
-    "mail",
-    "bug updates",
-]
+    "poll", "trees", "reminders", "downtime reminders", "changes", "digests", "tree changes", "mail", "bug updates",
+]  # fmt: skip
 
 
 def one_tick():

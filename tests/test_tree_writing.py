@@ -4,7 +4,6 @@ import json
 import time
 from datetime import timedelta
 
-import factory
 import pytest
 from django.contrib.auth.models import AnonymousUser
 
@@ -20,7 +19,7 @@ from ciduty.trees.adapters import http
 from ciduty.trees.adapters.reading import Reader
 from ciduty.trees.adapters.writing import Refused, Writer
 from ciduty.trees.sandbox import BOT_TOKEN, LANDO, Client, Fault, Sandbox, World, editing
-from tests.cast import A_MORNING, DeliveryFactory
+from tests.cast import A_MORNING
 
 pytestmark = pytest.mark.django_db
 
@@ -29,16 +28,6 @@ BOT = "ciduty-bot@example.com"
 REASON = "Planned: new switches (Bug 1400123)"
 MINUTE = timedelta(minutes=1)
 PATCH = "^PATCH /trees$"
-
-
-class TreeChangeFactory(DeliveryFactory):
-    """A closure of autoland and try."""
-
-    class Meta:
-        model = TreeChange
-
-    wants = factory.LazyFunction(lambda: closing("autoland", "try"))
-    seen = factory.LazyFunction(lambda: dict.fromkeys(("autoland", "try"), {"status": "open", "log_id": 1}))
 
 
 @pytest.fixture(autouse=True)
@@ -138,17 +127,16 @@ def log_of(trees, name="autoland"):
     return [(entry["status"], entry["reason"], entry["who"]) for entry in reversed(trees.world.logs(name))]
 
 
-def meanwhile(monkeypatch, act, before="patch", times=1):
-    """Let somebody act just before our writer does something, the first so many times."""
-    real, left = getattr(Writer, before), [times]
+def meanwhile(monkeypatch, act, before=(Writer, "patch")):
+    """Let somebody act once, just before our client does something."""
+    real, acts = getattr(*before), [act]
 
     def first(*args, **kwargs):
-        if left[0]:
-            left[0] -= 1
-            act()
+        if acts:
+            acts.pop()()
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(Writer, before, first)
+    monkeypatch.setattr(*before, first)
 
 
 # --- when all goes well -----------------------------------------------------------------------------------------------
@@ -179,10 +167,8 @@ def test_a_closure_is_one_patch_that_sheriffs_can_undo_and_finds_its_own_entries
 def test_the_token_goes_with_writes_alone_and_stands_nowhere(trees):
     row = change(trees, closing("autoland"))
     deliver(row)
-    bearers = {
-        (call.method, call.path) for call in trees.requests if BOT_TOKEN in call.headers.get("authorization", "")
-    }
-    assert bearers == {("PATCH", "/trees"), ("GET", "/__permissions__")}
+    with_it = {(call.method, call.path) for call in trees.requests if BOT_TOKEN in json.dumps(call.headers)}
+    assert with_it == {("PATCH", "/trees"), ("GET", "/__permissions__")}
     assert BOT_TOKEN not in json.dumps([row.wants, row.seen, row.found, row.last_words])
 
 
@@ -323,9 +309,21 @@ def test_a_sheriff_who_closes_in_the_moment_before_our_closure_is_named_in_words
 def test_a_sheriff_who_acts_right_after_our_write_is_not_touched(trees, monkeypatch):
     seen = closed_by_us(trees, "autoland")
     row = change(trees, opening("autoland"), 2, seen=seen)
-    meanwhile(monkeypatch, lambda: sheriff(trees), before="who")
+    meanwhile(monkeypatch, lambda: sheriff(trees), before=(Reader, "logs"))
     deliver(row)
     assert (row.state, stands(trees)[1], len(patches(trees))) == (State.ACCEPTED, "Bustage", 1)
+    assert row.found["autoland"]["did"] == "done"
+    assert row.found["autoland"]["why"] == "Since then somebody made it closed: “Bustage” (checkin_test)."
+
+
+def test_what_a_sheriff_did_after_our_write_is_not_overwritten_with_what_one_did_before_it(trees, monkeypatch):
+    seen = closed_by_us(trees, "autoland")
+    row = change(trees, opening("autoland"), 2, seen=seen)
+    meanwhile(monkeypatch, lambda: sheriff(trees))
+    meanwhile(monkeypatch, lambda: sheriff(trees, reason="Worse"), before=(Reader, "logs"))
+    deliver(row)
+    assert (stands(trees)[1], len(patches(trees)), row.found["autoland"]["did"]) == ("Worse", 1, "not ours")
+    assert row.found["autoland"]["why"].endswith("; since then it was made closed: “Worse” (checkin_test).")
 
 
 def test_a_sheriffs_closure_that_a_sheriff_took_back_is_not_put_back_for_a_write_that_never_arrived(trees):
@@ -492,6 +490,18 @@ def test_a_write_that_the_service_took_and_does_not_show_is_never_written_again_
     assert (row.found["autoland"]["did"], len(patches(trees))) == ("done", 1)
 
 
+def test_what_the_service_said_it_took_and_did_not_is_written_anew_when_a_person_asks(trees, duty):
+    trees.faults.add(Fault("empty", match=PATCH, status=204, times=1))
+    row = change(trees, closing("autoland"))
+    deliver(row)
+    while row.state == State.UNKNOWN:
+        deliver_again(row)
+    assert (row.state, len(patches(trees))) == (State.FAILED, 1)
+    workflow.try_again(row, duty)
+    assert deliver(row) == {"sent": 1}
+    assert (stands(trees)[0], len(patches(trees))) == ("closed", 2)
+
+
 def test_a_service_that_is_away_is_asked_once_and_not_for_each_change(trees):
     changes = [change(trees, closing(name), name) for name in ("autoland", "try")]
     trees.stop()
@@ -564,6 +574,16 @@ def test_that_a_write_goes_out_is_committed_before_it_goes(trees, monkeypatch):
     deliver()
     assert known[0].uncertain_since is not None
     assert known[0].lease_until - known[0].uncertain_since >= delivery.rules.LEASE
+
+
+def test_the_lease_is_prolonged_before_each_call(trees, monkeypatch):
+    seen = closed_by_us(trees, "autoland")
+    renewed, renew = set(), delivery.Holding.renew
+    monkeypatch.setattr(delivery.Holding, "renew", lambda held: (renewed.add(len(trees.requests)), renew(held)))
+    change(trees, opening("autoland"), 2, seen=seen)
+    deliver()
+    with_the_commit = {number for number, call in enumerate(trees.requests) if call.method == "PATCH"}
+    assert renewed | with_the_commit >= set(range(len(trees.requests)))
 
 
 @pytest.mark.parametrize("guard", ["before each call", "with the commit"])

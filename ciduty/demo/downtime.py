@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 
-import structlog
 from django.db import transaction
 
 from ciduty import clock
@@ -23,8 +22,6 @@ from ciduty.people.roles import Role
 from downtimes import announcing, answering, asking_to_agree, requesting, review, windows
 from downtimes.models import Downtime, Nomination
 from downtimes.rules import Asked, Close, Decision, Urgency
-
-log = structlog.get_logger(__name__)
 
 TITLE = "Core switches in mdc1 and the database of Treeherder"
 TREES = ["autoland", "mozilla-central"]
@@ -91,7 +88,6 @@ def load() -> bool:
         return False
     with transaction.atomic():
         _load(people[Role.DUTY], people[Role.SCHEDULER], bugs)
-    log.info("The demo’s downtime is announced.", title=TITLE)
     return True
 
 

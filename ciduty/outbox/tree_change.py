@@ -293,8 +293,8 @@ def _is_as_seen(want: Want, now: TreeTold, seen: dict) -> bool:
     """Answer whether nobody moved the tree since it was seen: by its log, and by its words, which may change alone."""
     if want.is_motd:
         return "motd" not in seen or now.motd == seen["motd"]
-    was = (seen.get("log_id"), seen.get("status", now.status), seen.get("reason", now.reason))
-    return (now.log_id, now.status, now.reason) == was
+    same_words = all(seen.get(name) in (None, getattr(now, name)) for name in ("status", "reason"))
+    return now.log_id == seen.get("log_id") and same_words
 
 
 def _stands(want: Want, now: TreeTold) -> str:

@@ -97,7 +97,7 @@ def shown(wants: dict, seen: dict, found: dict) -> list[Shown]:
 
 
 def _shown(want: Want, seen: dict, found: dict) -> Shown:
-    was = in_words(seen.get("status", ""), seen.get("reason", ""))
+    was = in_words(seen.get("status") or "", seen.get("reason") or "")
     if want.is_motd:
         was = seen.get("motd", "")
     return Shown(want.name, was, want.in_words, found.get("did", ""), found.get("why", ""))

@@ -29,7 +29,9 @@ def close_by_hand(
 ) -> list[Closure]:  # fmt: skip
     """Close trees, those that are not known yet too, and return the closures. The same form sent twice closes once.
 
-    `about`: what they are closed for ("downtime 7"), which then ends them. Raises NotAllowed without a reason and a category, for a name that no tree has, and where a service is configured.
+    `about`: what they are closed for ("downtime 7"), which then ends them.
+
+    Raises NotAllowed without a reason and a category, for a name that no tree has, and where a service is configured.
     """
     at = clock.now()
     _refuse_beside_a_service()

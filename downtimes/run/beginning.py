@@ -7,14 +7,12 @@ from django.db import transaction
 from ciduty import clock, states
 from ciduty.record import write
 from ciduty.states import NotAllowed
-from ciduty.trees import polling
-from ciduty.trees.models import Tree
 from downtimes import change_events, telling
 from downtimes import facts as plan_facts
 from downtimes import rules as plan_rules
-from downtimes.models import Downtime, RunTree, Told
+from downtimes.models import Downtime, Told
 from downtimes.rules import MOVES, State
-from downtimes.run import closing, facts, locking, rules
+from downtimes.run import before, closing, facts, locking, rules
 
 
 @transaction.atomic
@@ -34,7 +32,7 @@ def begin(downtime: Downtime, *, by) -> Downtime:
     against = why_not_begin(downtime, at, by)
     if against:
         raise NotAllowed(" ".join(against))
-    rows = write_trees(downtime)
+    rows = before.keep(downtime)
     sentence = f"Began, with {len(rows)} {'tree' if len(rows) == 1 else 'trees'} to close"
     states.move(
         downtime, MOVES, "begin", sentence, by=by, at=at, begun_at=at, planned_end=downtime.ends_at,
@@ -48,31 +46,6 @@ def why_not_begin(downtime: Downtime, at: datetime, by) -> list[str]:
     """Return every sentence that stands against beginning now, of the plan first; none: it may begin."""
     planned = plan_rules.refusals("begin", plan_facts.facts_of(downtime, at))
     return planned + rules.refusals("begin", facts.facts_of(downtime, at, by))
-
-
-def write_trees(downtime: Downtime) -> list[RunTree]:
-    """Write a row for each tree that the plan names, with how it stands now, and return them."""
-    rows = facts.planned_trees(downtime)
-    before = standing_of([row.name for row in rows])
-    for row in rows:
-        row.before = before[row.name]
-    return RunTree.objects.bulk_create(rows)
-
-
-def standing_of(names: list[str]) -> dict[str, dict]:
-    """Return how trees of these names stand, as it was read last, to be given back later. At most two queries."""
-    service = polling.current_service()
-    read = Tree.objects.filter(name__in=names, service_id=service.pk if service else None)
-    rows = {row.name: row for row in read if row.gone_at is None}
-    return {name: _standing(rows.get(name), by_hand=service is None) for name in names}
-
-
-def _standing(row: Tree | None, by_hand: bool) -> dict:
-    if row is None:
-        # Where duty keeps the trees by hand, one that nobody ever spoke of is open.
-        return {"status": "open" if by_hand else "", "reason": "", "tags": [], "log_id": None, "motd": ""}
-    status = row.status or ("open" if by_hand else "")
-    return {"status": status, "reason": row.reason, "tags": row.tags, "log_id": row.log_id, "motd": row.motd}
 
 
 # --- on hold ----------------------------------------------------------------------------------------------------------

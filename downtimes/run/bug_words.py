@@ -15,10 +15,16 @@ from ciduty.record import write
 from ciduty.states import NotAllowed
 from downtimes import flag_writes, telling
 from downtimes.models import Downtime, Item
-from downtimes.rules import NOMINATION_MOVES, OUTCOMES, UNDER_WAY, ItemState
+from downtimes.rules import NOMINATION_MOVES, OUTCOMES, UNDER_WAY, ItemState, NominationState
 
-#: Of what landed nothing is owed any more; everything else waits for a decision again.
-_NOMINATION_VERBS = {ItemState.LANDED: "finish", ItemState.ROLLED_BACK: "take out", ItemState.NOT_DONE: "take out"}
+#: Where a nomination is -> its verb. Of what landed nothing is owed any more; everything else is to be decided again,
+#: also what was told as landed and did not stick.
+_WAITS = {NominationState.ACCEPTED: "take out", NominationState.DONE: "ask again"}
+_NOMINATION_VERBS = {
+    ItemState.LANDED: {NominationState.ACCEPTED: "finish"},
+    ItemState.ROLLED_BACK: _WAITS,
+    ItemState.NOT_DONE: _WAITS,
+}
 _SENTENCES = {
     ItemState.LANDED: "{outcome}: this was done in the tree-closing downtime that began at {begun}.",
     ItemState.ROLLED_BACK: "{outcome}: this was tried in the tree-closing downtime that began at {begun}, and taken "
@@ -137,8 +143,9 @@ def _tell(downtime: Downtime, draft: Draft, by) -> BugUpdate | None:
 
 
 def _move_nomination(downtime: Downtime, item: Item, row: BugUpdate | None, by) -> None:
-    nomination, verb = item.nomination, _NOMINATION_VERBS[ItemState(item.state)]
-    if nomination is None or not NOMINATION_MOVES.allow(verb, nomination.state):
+    nomination = item.nomination
+    verb = _NOMINATION_VERBS[ItemState(item.state)].get(nomination.state) if nomination else None
+    if verb is None:
         return
     outcome = OUTCOMES[ItemState(item.state)]
     what = "Done" if verb == "finish" else "Waits for a decision again"

@@ -1,9 +1,10 @@
 """Gathers what the gates of a run look at: trees as polling read them, steps, work, replies. Reads only."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from ciduty.outbox.models import Incoming, IncomingKind
-from ciduty.trees import polling, showing
+from ciduty.trees import confidential, polling, showing
 from ciduty.trees.models import Closure, Tree
 from ciduty.trees.rules import Freshness
 from downtimes.models import Downtime, Item, RunStep, RunTree
@@ -12,7 +13,7 @@ from downtimes.run.rules import AUTOLAND, Reading, RunFacts, Step, TreeFacts, Tr
 
 
 def facts_of(downtime: Downtime, at: datetime, by) -> RunFacts:
-    """Return a downtime as the gates see it when this person asks at a moment. Seven queries, however much is in it."""
+    """Return a downtime as the gates see it when this person asks at a moment. Eight queries, however much is in it."""
     steps = steps_of(downtime)
     trees = trees_of(downtime, at)
     agreed = steps.get(Step.SHERIFF_AGREES)
@@ -39,7 +40,7 @@ def facts_of(downtime: Downtime, at: datetime, by) -> RunFacts:
 
 
 def trees_of(downtime: Downtime, at: datetime) -> tuple[TreeFacts, ...]:
-    """Return its trees in the order in which they are closed, as they are known at a moment. Four queries.
+    """Return its trees in the order in which they are closed, as they are known at a moment. Five queries.
 
     Before it begins, those of the plan.
     """
@@ -77,7 +78,7 @@ def row_of(row: RunTree, is_by_hand: bool) -> TreeRow:
 
 
 def readings_of(names: list[str], at: datetime, about: str) -> dict[str, Reading]:
-    """Return how trees of these names were read last; one that nobody knows has no status. Three queries.
+    """Return how trees of these names were read last; one that nobody knows has no status. Four queries at the most.
 
     `about` is whose closures by hand are ours.
     """
@@ -88,9 +89,18 @@ def readings_of(names: list[str], at: datetime, about: str) -> dict[str, Reading
         ours = set(standing.values_list("tree__name", flat=True))
         rows = {row.name: row for row in Tree.objects.filter(name__in=names)}
         # Where duty keeps the trees by hand, one that nobody ever spoke of is open.
-        return {name: _by_hand(rows.get(name), name in ours, at) for name in names}
+        return _sayable({name: _by_hand(rows.get(name), name in ours, at) for name in names})
     rows = {row.name: row for row in Tree.objects.filter(name__in=names, service_id=service.pk)}
-    return {name: _read(rows.get(name), sure) for name in names}
+    return _sayable({name: _read(rows.get(name), sure) for name in names})
+
+
+def _sayable(readings: dict[str, Reading]) -> dict[str, Reading]:
+    """Return readings whose reasons may stand in any sentence. One query, where a reason has a number at all."""
+    private = confidential.private_among(reading.reason for reading in readings.values())
+    return {
+        name: replace(reading, reason=confidential.public(reading.reason, private))
+        for name, reading in readings.items()
+    }
 
 
 def _by_hand(row: Tree | None, ours: bool, at: datetime) -> Reading:

@@ -83,6 +83,7 @@ def words_of(downtime: Downtime, at: datetime) -> dict:
     opened_at = max(opened, default=None)
     return {
         "title": clean_line(downtime.title, notice.MOST),
+        "is_outage": downtime.kind == Kind.UNPLANNED,
         "are_all_open": bool(opened) and all(tree.word == Word.OPEN for tree in trees),
         "opened_at": notices.moment(opened_at) if opened_at else "",
         "trees": [_tree(tree) for tree in trees],
@@ -95,14 +96,15 @@ def words_of(downtime: Downtime, at: datetime) -> dict:
 
 def _times(downtime: Downtime, opened_at: datetime | None) -> dict:
     """Return when it was to be and when it was; what was not planned has real times alone."""
-    begun_at, was_extended = downtime.begun_at or downtime.starts_at, downtime.planned_end is not None
+    begun_at = downtime.begun_at or downtime.starts_at
     planned_end = downtime.planned_end or downtime.ends_at
+    was_extended = downtime.ends_at is not None and downtime.ends_at != planned_end
     is_planned = downtime.kind == Kind.PLANNED
     return {
         "planned": notice_times.in_three_zones(downtime.starts_at, planned_end) if is_planned else [],
         "really": notice_times.in_three_zones(begun_at, opened_at) if begun_at and opened_at else [],
         "length": notice_times.length(begun_at, opened_at),
-        "extended_to": notices.moment(downtime.ends_at) if was_extended and downtime.ends_at else "",
+        "extended_to": notices.moment(downtime.ends_at) if was_extended else "",
     }
 
 
@@ -154,6 +156,7 @@ def may_still_go(row: Mail) -> purposes.Stop | None:
     if told is None:
         return None
     lines = [line for _, lines in _outcomes(told.downtime) for line in lines]
-    if all(composing.wrapped(f"- {line}") in told.text for line in lines):
+    text = f"\n{told.text}\n"
+    if all(f"\n{composing.wrapped(f'- {line}')}\n" in text for line in lines):
         return None
     return purposes.Stop("A bug that it speaks of turned private, or its words were changed: tell the lists by hand.")

@@ -1,4 +1,4 @@
-"""What becomes of the work: its moves, what its bugs are told, and TREE OPEN. Each letter is shown before it is sent."""
+"""What becomes of the work: its moves, what its bugs are told, and TREE OPEN. Each is shown before it is sent."""
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied

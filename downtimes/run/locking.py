@@ -31,3 +31,9 @@ def lock(downtime: Downtime, states, what: str, *, by=None) -> Downtime:
 def lock_running(downtime: Downtime, *, by=None) -> Downtime:
     """Lock a downtime that runs. Raises NotAllowed as `lock` does."""
     return lock(downtime, {State.RUNNING}, "this is done only while it runs", by=by)
+
+
+def named(about: str) -> Downtime | None:
+    """Lock the downtime that a row of the outbox names ("downtime 7"), and return it; None where there is none."""
+    number = about.removeprefix("downtime ")
+    return Downtime.objects.select_for_update().filter(pk=int(number)).first() if number.isdigit() else None

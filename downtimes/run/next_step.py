@@ -1,9 +1,10 @@
-"""The one thing that is to be done next, read off the gates and the words of the trees: for the head of the run sheet."""
+"""The one thing to do next, read off the gates and the words of the trees: for the head of the run sheet."""
 
 from dataclasses import dataclass
 
 from downtimes import rules
 from downtimes.rules import State
+from downtimes.run import closing
 from downtimes.run import rules as run_rules
 from downtimes.run.rules import TOUCH_BASE_BEFORE, RunFacts, Step, Word
 from downtimes.run.sheet_rows import outcomes_missing
@@ -74,11 +75,19 @@ def _trees(known) -> Next | None:
         return Next("Close the trees.", "Close the trees", verb="close")
     if words & WAITED_FOR:
         names = run_rules.named(tree.name for tree in known.trees if tree.word in WAITED_FOR)
-        return Next(f"Wait until {names} really reads closed.", "Look now", verb="look")
+        return _waiting(f"Close {names} at the service, with the reason below: polling sees it.",
+                        f"Wait until {names} really reads closed.")  # fmt: skip
     if words & LOST:
         name = next(tree.name for tree in known.trees if tree.word in LOST)
         return Next(f"Look after {name}: it does not stand as we left it.", "To the trees", "#trees")
     return None
+
+
+def _waiting(by_people: str, by_itself: str) -> Next:
+    """Return what is done until polling has seen a change: people do it at the service, or it is under way."""
+    if closing.how() == closing.LINK:
+        return Next(by_people, "To its page and the reason", "#reason-of-it")
+    return Next(by_itself, "Look now", verb="look")
 
 
 def _is_reopening(known) -> bool:
@@ -110,7 +119,8 @@ def _reopening(known) -> Next | None:
         return Next("Reopen the trees that are ours.", "Reopen the trees", verb="reopen")
     if Word.REOPENING in words:
         names = run_rules.named(tree.name for tree in known.trees if tree.word == Word.REOPENING)
-        return Next(f"Wait until {names} really reads open.", "Look now", verb="look")
+        return _waiting(f"Reopen {names} at the service: polling sees it.",
+                        f"Wait until {names} really reads open.")  # fmt: skip
     unsettled = run_rules.TREES_SETTLED.refuses(seen)
     return Next(unsettled, "To the trees", "#trees") if unsettled else None
 

@@ -19,17 +19,16 @@ from ciduty.trees.rules import why_not_close
 from downtimes import change_events, flag_writes, telling
 from downtimes.models import Downtime, Told
 from downtimes.rules import Close, Kind, State
-from downtimes.run import beginning, closing, facts, locking
+from downtimes.run import before, closing, facts
 from downtimes.run.rules import named
 
 BEGAN = "outage"
-LONGEST_TITLE, LONGEST_REASON = 120, 300
-#: What everybody is asked for; which trees, since when, why and until when is written above it by itself.
+LONGEST_TITLE = 120
+#: What everybody is asked to do; the mail says by itself which trees, since when, why and until when.
 TEMPLATE = """\
 This was not planned. We look into it now, and write again, as an answer to this mail, when the trees are open.
 
-Please wait with your pushes until then. What was pushed before is not lost: its jobs run when the trees are open, or
-may have to be started anew."""
+Please wait with your pushes until then. Jobs of earlier pushes may have to be started anew."""
 
 
 def template_text() -> str:
@@ -47,11 +46,10 @@ def begin_outage(
     Raises NotAllowed without trees, a reason and a category, for a tree that nobody knows, and for words that name a
     bug which is not public.
     """
-    locking.want_ciduty(by)
     Person.objects.select_for_update().get(pk=by.pk)  # two clicks at once come in turn
-    before = Entry.objects.filter(verb=BEGAN, by=by, after__op=op, about__startswith="downtime ").first()
-    if before is not None:
-        return Downtime.objects.get(pk=int(before.about.partition(" ")[2]))
+    begun = Entry.objects.filter(verb=BEGAN, by=by, after__op=op, about__startswith="downtime ").first()
+    if begun is not None:
+        return Downtime.objects.get(pk=int(begun.about.partition(" ")[2]))
     at = clock.now()
     names = list(dict.fromkeys(trees))
     problem = why_not(names, category, reason, text, expected_end, at)
@@ -59,7 +57,7 @@ def begin_outage(
         raise NotAllowed(problem)
     downtime = drafted(by=by, at=at, trees=names, category=category, reason=reason, bug=bug, expected_end=expected_end)
     downtime.save()
-    beginning.write_trees(downtime)
+    before.keep(downtime)
     mails = _tell(downtime, text, by=by, at=at)
     write.entry(
         downtime.about, BEGAN, f"Closed {named(names)} for an outage", by=by, at=at, caused=[str(one) for one in mails],
@@ -115,9 +113,7 @@ def drafted(
 
 def worded(reason: str, bug: int | None) -> str:
     """Return a reason as the trees say it: with the number of its bug, unless that bug is not public."""
-    if bug is None or bug in confidential.numbers_in(reason) or confidential.private_among([], [bug]):
-        return reason
-    return f"{textwrap.shorten(reason, LONGEST_REASON - 20, placeholder=' ...')} (bug {bug})"
+    return closing.worded(reason, None if confidential.private_among([], [bug]) else bug)
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------

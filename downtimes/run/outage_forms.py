@@ -18,8 +18,8 @@ class OutageForm(CloseForm):
     field_order = ("trees", "others", "reason", "category", "bug", "expected", "text")
 
     text = Words(
-        label="What everybody is asked for",
-        rows=7,
+        label="What everybody is asked to do",
+        rows=5,
         max_length=MOST_WORDS,
         help_text="Above it the mail says by itself which trees are closed, why, for which bug and until when.",
         error_messages={"required": "Say what everybody is to do: the lists read it."},

@@ -48,11 +48,12 @@ def propose(downtime: Downtime, at: datetime) -> list[Change]:
 
 def _proposal(downtime: Downtime, title: str, item: Item, said: PublicItem | None, public: set, systems) -> Proposal:
     text = " ".join(said.text.split()) if said else ""
+    summary = _DID[ItemState(item.state)] + (text or f"work in the downtime “{title}”")
     page = settings.SITE_URL.rstrip("/") + reverse("downtime", args=[downtime.pk])
     return Proposal(
         identity=identity_of(downtime.pk, item.bug_id),
         kind=Kind.SERVICE,
-        summary=_DID[ItemState(item.state)] + (text or f"work in the downtime “{title}”"),
+        summary=summary[:1].upper() + summary[1:],
         message=said.words if said else "",
         system=systems.get(item.pk, ""),
         bugs=(item.bug_id,) if item.bug_id in public else (),

@@ -1,4 +1,4 @@
-"""What is said shortly before a downtime begins, written down once each; and the notice that is drafted once it is late.
+"""What is said shortly before a downtime begins, written down once each; and what is drafted once it is overdue.
 
 An hour before, who works in it is told to be there; a quarter of an hour before, duty touches base. Which reminders to
 answer are due stands in `downtimes/reminders.py`.
@@ -17,7 +17,7 @@ from ciduty.outbox import composing, post, purposes
 from ciduty.outbox.models import Mail
 from ciduty.outbox.rules import Priority
 from ciduty.people.models import BugzillaLogin
-from downtimes import local_times, notices
+from downtimes import notice_times, notices
 from downtimes.models import Downtime, Item, RunStep
 from downtimes.rules import Close, ItemState, Kind, State
 from downtimes.run.rules import REMIND_BEFORE, TOUCH_BASE_BEFORE, Step
@@ -87,7 +87,7 @@ def _mail(downtime: Downtime, kind: str, address: str, key: str) -> Mail:
         "downtime": downtime,
         "starts_at": notices.moment(downtime.starts_at),
         "clock": f"{downtime.starts_at.astimezone(UTC):%H:%M} UTC",
-        "window": local_times.in_words(downtime.starts_at, downtime.ends_at),
+        "window": notice_times.in_three_zones(downtime.starts_at, downtime.ends_at),
         "trees": ", ".join(downtime.trees),
         "close": Close(downtime.close).label if downtime.close in Close.values else "",
         "sheet": sheet,

@@ -307,7 +307,7 @@ def _trees_closed(facts: RunFacts) -> str:
         if tree.word not in NEEDS_NOTHING_TO_CLOSE:
             return f"{tree.name} is not closed yet, and work begins on closed trees: close it, or leave it as it is."
         if not tree.is_verified and tree.word != Word.LEFT:
-            return f"That {tree.name} is closed is not verified now: wait for a poll that answers, or look at the service."
+            return f"How {tree.name} stands is not verified now: wait for a poll that answers, or look at the service."
     return ""
 
 

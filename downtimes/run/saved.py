@@ -3,9 +3,12 @@
 import base64
 from hashlib import sha256
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.template.loader import render_to_string
+from django.utils.safestring import mark_safe
 
+from downtimes import telling
 from downtimes.models import Downtime
 
 #: The only style that the file may use; its page is told so by the hash.
@@ -35,10 +38,25 @@ POLICY = {
 
 def response(request, downtime: Downtime, context: dict, to_print: bool) -> HttpResponse:
     """Answer with the file: to be kept, or, where it is to be printed, in the window."""
-    style = f"<style>{STYLE}</style>"  # made here, of nothing that anybody typed
-    body = render_to_string("downtimes/run/saved.html", context | {"style": style}, request)
-    answer = HttpResponse(body)
-    answer._csp_replace = POLICY
+    style = mark_safe(STYLE)  # made here, of nothing that anybody typed
+    whole = context | {
+        "style": style,
+        "site": settings.SITE_URL.rstrip("/"),
+        "announced": telling.last_told(downtime),
+        "contacts": contacts(downtime, context),
+    }
+    answer = HttpResponse(render_to_string("downtimes/run/saved.html", whole, request))
     kind = "inline" if to_print else "attachment"
     answer.headers["Content-Disposition"] = f'{kind}; filename="downtime-{downtime.pk}-run-sheet.html"'
     return answer
+
+
+def contacts(downtime: Downtime, context: dict) -> list[str]:
+    """Return whom to reach, as far as the reader of this sheet may know them, each once."""
+    duty = downtime.duty
+    address = f", {duty.email}" if duty and duty.email and context["runs"] else ""
+    lines = [f"Duty: {duty}{address}" if duty else "", f"Sheriff: {downtime.sheriff}" if downtime.sheriff else ""]
+    workers = dict.fromkeys(one.worker for one in context["work"] if one.worker)
+    lines += [f"Worker: {login}" for login in workers]
+    lines.append(f"{settings.CIDUTY_TEAM}: {settings.CIDUTY_CHANNEL}")
+    return [line for line in lines if line]

@@ -19,15 +19,15 @@ from ciduty.record.models import Entry
 from ciduty.record.timeline import timeline
 from ciduty.trees import polling, showing
 from ciduty.trees.models import Service, Tree
-from downtimes import local_times, rules
 from downtimes import facts as plan_facts
+from downtimes import local_times, notice_times, rules
 from downtimes.announcing_forms import CancelForm
 from downtimes.models import CheckLink, Downtime, Review
 from downtimes.rules import MOVES, State
 from downtimes.run import closing, facts, next_step, reminding, topic
 from downtimes.run import rules as run_rules
 from downtimes.run.forms import ExtendForm, LeaveForm, ReasonForm, TakeOverForm
-from downtimes.run.rules import NEEDS_NOTHING_TO_CLOSE, OURS, Phase, RunFacts, Step, Word
+from downtimes.run.rules import Phase, RunFacts, Step
 from downtimes.run.sheet_rows import (
     MINUTE,
     Rights,
@@ -44,6 +44,16 @@ MOST_REPLIES = 20
 #: Where people close trees at Lando; the self-hosted service's page is its address.
 LANDO_PAGE = "/treestatus/"
 BEFORE = (Step.NORMAL, Step.SHERIFF_TOLD, Step.TOUCHED_BASE)
+#: Where each step stands on the sheet, if not before the start; and each form that may be refused.
+PLACES = {Step.REPLIES_READ: "replies", Step.CHECKED: "after", Step.SHERIFF_AGREES: "after"}
+MENDED = {
+    "hold": "hold",
+    "go_ahead": "hold",
+    "extend": "extend",
+    "trees": "trees",
+    "leave": "trees",
+    "take_over": "take-over",
+}
 
 
 @dataclass(frozen=True)
@@ -116,8 +126,8 @@ def live(downtime: Downtime, person, at: datetime, seen: str = "") -> dict:
 
 def _live(known: Core, seen: str = "") -> dict:
     downtime, at = known.downtime, known.at
-    print_of_it = _fingerprint(known)
-    calendar = settings.CIDUTY_CALENDAR
+    print_of_it, words = _fingerprint(known), {tree.word for tree in known.trees}
+    may_steer = known.is_running and known.rights.runs
     return {
         "downtime": downtime,
         "run": f"/downtimes/{downtime.pk}/run/",
@@ -128,13 +138,11 @@ def _live(known: Core, seen: str = "") -> dict:
         "is_overdue": _is_overdue(known),
         "state_word": state_word(known),
         "countdown": countdown(known),
-        "starts": local_times.in_three_zones(downtime.starts_at, calendar),
-        "ends": local_times.in_three_zones(downtime.ends_at, calendar),
         "next": next_step.next_of(known),
         "trees": known.trees,
         "troubles": [tree for tree in known.trees if tree.is_trouble] if known.is_running else [],
-        "may_close": known.is_running and known.rights.runs and _to_close(known),
-        "may_reopen": known.is_running and known.rights.runs and _to_reopen(known),
+        "may_close": may_steer and bool(words & closing.TO_ASK),
+        "may_reopen": may_steer and bool(words & run_rules.OURS) ,
         "service": showing.service_facts(polling.current_service(), at),
         "op": post.new_op(),
         "seen": print_of_it,
@@ -194,16 +202,8 @@ def _length(length: timedelta) -> str:
     """Return a length of time as people count down: days only where there are some."""
     minutes = int(abs(length) / MINUTE)
     if minutes >= 48 * 60:
-        return f"{minutes // (24 * 60)} days"
+        return f"{minutes // (24 * 60)} d {minutes // 60 % 24} h"
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _to_close(known: Core) -> bool:
-    return any(tree.word not in NEEDS_NOTHING_TO_CLOSE | {Word.OPEN, Word.REOPENING} for tree in known.trees)
-
-
-def _to_reopen(known: Core) -> bool:
-    return any(tree.word in OURS | {Word.REOPENING} for tree in known.trees)
 
 
 # --- the whole page ---------------------------------------------------------------------------------------------------
@@ -224,10 +224,28 @@ def sheet(downtime: Downtime, person, at: datetime, **typed) -> dict:
             "timeline": timeline(downtime.about, without=("mail accepted",)),
             "messages_of_it": messages_of(downtime.about, person),
             "review": Review.objects.filter(downtime=downtime).first() if runs else None,
-            "has_problem": bool(typed),
+            "mend_at": _mend_at(typed),
+            "window": _window(downtime),
             "times": _times(known),
+            "sheriff_told": known.seen.sheriff_told,
         }
     )
+
+
+def _mend_at(typed: dict) -> str:
+    """Return the part of the sheet in which a form was refused, "" where none was."""
+    if "item" in typed:
+        return f"piece-{typed['item'][0]}"
+    if "step" in typed:
+        return PLACES.get(typed["step"].data.get("step"), "before")
+    return next((MENDED[place] for place in typed), "")
+
+
+def _window(downtime: Downtime) -> list[str]:
+    """Return the window in three zones; of one without an end, its start."""
+    if downtime.starts_at and downtime.ends_at:
+        return notice_times.in_three_zones(downtime.starts_at, downtime.ends_at)
+    return [f"from {local}" for local in local_times.in_three_zones(downtime.starts_at, settings.CIDUTY_CALENDAR)]
 
 
 def _times(known: Core) -> dict:
@@ -263,11 +281,11 @@ def _before(known: Core, typed: dict) -> dict:
         "against_beginning": known.begin,
         "may_begin": runs and MOVES.allow("begin", downtime.state),
         "may_hold": runs and downtime.state == State.ANNOUNCED and not is_held,
-        "hold": typed.get("hold") or ReasonForm(auto_id="hold_%s"),
+        "hold": typed.get("hold") or (ReasonForm(auto_id="hold_%s") if is_planned else None),
         "may_go_ahead": runs and downtime.state == State.ANNOUNCED and is_held,
-        "go_ahead": typed.get("go_ahead") or ReasonForm(goes_ahead=True, auto_id="go_ahead_%s"),
+        "go_ahead": typed.get("go_ahead") or (ReasonForm(goes_ahead=True, auto_id="go_ahead_%s") if is_held else None),
         "may_cancel": runs and is_planned and MOVES.allow("cancel", downtime.state),
-        "cancel": CancelForm(auto_id="cancel_%s"),
+        "cancel": CancelForm(auto_id="cancel_%s") if is_planned else None,
     }
 
 
@@ -348,7 +366,7 @@ def extend_form(known: Core) -> ExtendForm:
     downtime = known.downtime
     ends_at, because = reminding.overdue_draft(downtime, known.at)
     shown = downtime.ends_at
-    longer = max(int((ends_at - (shown or known.at)) / MINUTE), 15)
+    longer = max(-(-(ends_at - (shown or known.at)) // MINUTE), 1)  # whole minutes, rounded up
     initial = {
         "by_minutes": longer,
         "because": because if _is_overdue(known) else "",
@@ -356,9 +374,9 @@ def extend_form(known: Core) -> ExtendForm:
     }
     form = ExtendForm(initial=initial, auto_id="extend_%s")
     counted = f"the end that stands now, {shown:%H:%M} UTC" if shown else "now"
-    form.fields["by_minutes"].help_text = (
-        f"Counted from {counted}: {longer} make it {(shown or known.at) + MINUTE * longer:%H:%M} UTC."
-    )
+    form.fields[
+        "by_minutes"
+    ].help_text = f"Counted from {counted}: {longer} make it {(shown or known.at) + MINUTE * longer:%H:%M} UTC."
     return form
 
 

@@ -7,17 +7,15 @@ from ciduty.bugzilla.models import Visibility
 from ciduty.trees import confidential
 from downtimes.models import Item, RunStep, RunTree
 from downtimes.rules import ITEM_MOVES, OUTCOMES, ItemState
-from downtimes.run.rules import OURS, RunFacts, Step, TreeFacts, Word
+from downtimes.run.rules import OURS, RunFacts, Step, TreeFacts, Word, is_closed
 
 MINUTE = timedelta(minutes=1)
 #: Something is wrong with a tree that says so while the window runs.
 TROUBLE = frozenset({Word.CLOSED_BY_OTHERS, Word.REOPENED_BY_OTHERS, Word.GONE, Word.UNKNOWN})
-#: A tree that cannot be left: it is ours to reopen, or nothing is owed to it.
-CANNOT_BE_LEFT = frozenset({*OURS, Word.OPEN, Word.LEFT, Word.CLOSED_BEFORE})
-#: Verb of the table of moves -> what its button says.
-BUTTONS = {"start": "Start", "land": "Landed", "roll back": "Rolled back", "leave": "Not done", "take back": "Take back"}
-#: These want words, or may have some: their buttons stand below a field.
-WITH_WORDS = ("land", "roll back", "leave")
+#: Somebody else's closure, as long as nobody says that it is ours.
+NOT_OURS = frozenset({Word.CLOSED_BEFORE, Word.CLOSED_BY_OTHERS})
+#: Verb that wants words, or may have some -> what its button says; below a field. The others are buttons alone.
+WITH_WORDS = {"land": "Landed", "roll back": "Rolled back", "leave": "Not done"}
 
 
 # --- trees ------------------------------------------------------------------------------------------------------------
@@ -66,9 +64,17 @@ def _tree_line(tree: TreeFacts, row: RunTree | None, told_since: dict, is_runnin
         whose=_whose(word, row),
         is_verified=tree.is_verified,
         is_trouble=word in TROUBLE,
-        may_claim=is_running and word == Word.CLOSED_BY_OTHERS and row is not None and row.closed_at is None,
-        may_leave=is_running and row is not None and word not in CANNOT_BE_LEFT,
+        may_claim=is_running and _may_be_ours(tree),
+        may_leave=is_running and row is not None and word not in OURS and not tree.is_settled,
     )
+
+
+def _may_be_ours(tree: TreeFacts) -> bool:
+    """Answer whether a person may say that what closes it is ours: at a service, verified, and not from before."""
+    own = tree.row
+    from_before = is_closed(own.status_before) and own.asked_at is None
+    can_be = not own.by_hand and not own.only_message and not from_before
+    return can_be and tree.word in NOT_OURS and tree.is_verified
 
 
 def _since(tree: TreeFacts, row: RunTree | None, told_since: dict) -> datetime | None:
@@ -87,13 +93,13 @@ def _since(tree: TreeFacts, row: RunTree | None, told_since: dict) -> datetime |
 def _whose(word: Word, row: RunTree | None) -> str:
     if word in OURS or (word == Word.REOPENING and row is not None):
         return "ours, claimed by hand" if row is not None and row.claimed_by_id else "ours"
-    return "not ours" if word in (Word.CLOSED_BEFORE, Word.CLOSED_BY_OTHERS) else ""
+    return "not ours" if word in NOT_OURS else ""
 
 
 def _why(tree: TreeFacts, row: RunTree | None) -> str:
     reason = tree.reading.reason or "no reason is told"
     sentences = {
-        Word.TO_CLOSE: f"It reads {tree.reading.status}: it is to be closed when the window begins.",
+        Word.TO_CLOSE: f"It reads {tree.reading.status}, and nobody asked for it to be closed yet.",
         Word.CLOSING: f"We asked, and it still reads {tree.reading.status}.",
         Word.CLOSED: reason,
         Word.CLOSED_BEFORE: f"Closed before we came: {reason}. It stays as it is.",
@@ -128,14 +134,15 @@ class WorkLine:
     planned_end: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
-    took: timedelta | None
+    took: timedelta | None  # in whole minutes
     drift: str
     is_behind: bool
     outcome: str
     steps: str
     rollback: str
     rollback_minutes: int | None
-    at_once: tuple[tuple[str, str], ...]  # verbs that are buttons alone
+    may_start: bool
+    may_take_back: bool
     with_words: tuple[tuple[str, str], ...]  # verbs below a field for public words
     typed: str = ""
     problems: tuple[str, ...] = ()
@@ -181,15 +188,16 @@ def _work_line(item: Item, stands: Visibility, end: datetime | None, at: datetim
         planned_end=end,
         started_at=item.started_at,
         ended_at=item.ended_at,
-        took=(item.ended_at or at) - item.started_at if item.started_at else None,
+        took=((item.ended_at or at) - item.started_at) // MINUTE * MINUTE if item.started_at else None,
         drift=drift,
         is_behind=is_behind,
         outcome=item.outcome_words,
         steps=item.steps,
         rollback=item.rollback,
         rollback_minutes=item.rollback_minutes,
-        at_once=tuple((verb, BUTTONS[verb]) for verb in verbs if verb not in WITH_WORDS),
-        with_words=tuple((verb, BUTTONS[verb]) for verb in verbs if verb in WITH_WORDS),
+        may_start="start" in verbs,
+        may_take_back="take back" in verbs,
+        with_words=tuple((verb, WITH_WORDS[verb]) for verb in verbs if verb in WITH_WORDS),
     )
 
 

@@ -1,5 +1,6 @@
 """The run sheet on its page, and as one file that is whole without the network. What is done on it: the other views."""
 
+from csp.decorators import csp
 from django.contrib import messages
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
@@ -10,7 +11,7 @@ from ciduty.desk.context import moment_of
 from ciduty.states import NotAllowed
 from ciduty.typed import MOST_ID
 from downtimes.models import Downtime
-from downtimes.run import saved, sheet
+from downtimes.run import pieces, saved, sheet
 
 
 def downtime_or_404(downtime_id: int) -> Downtime:
@@ -23,14 +24,21 @@ def downtime_or_404(downtime_id: int) -> Downtime:
 @require_safe
 def run_downtime(request, downtime_id):
     """Show the run sheet; to itself it answers with what refreshes: the head and the trees."""
-    downtime, at = downtime_or_404(downtime_id), moment_of(request)
+    downtime = downtime_or_404(downtime_id)
     if request.htmx:
-        seen = request.GET.get("seen", "")
-        return render(request, "downtimes/run/_parts.html", sheet.live(downtime, request.user, at, seen))
-    return render(request, "downtimes/run/sheet.html", sheet.sheet(downtime, request.user, at))
+        parts = sheet.live(downtime, request.user, moment_of(request), request.GET.get("seen", ""))
+        return render(request, "downtimes/run/_parts.html", parts)
+    return _page(request, downtime)
+
+
+def _page(request, downtime: Downtime, status: int = 200, **typed):
+    context = sheet.sheet(downtime, request.user, moment_of(request), **typed)
+    context["pieces"] = pieces.written(context["work"], context["run"], request)
+    return render(request, "downtimes/run/sheet.html", context, status=status)
 
 
 @require_safe
+@csp(saved.POLICY)
 def run_downtime_saved(request, downtime_id):
     """Give the whole sheet as one file, to be kept or printed before the network goes away."""
     downtime = downtime_or_404(downtime_id)
@@ -43,8 +51,7 @@ def run_downtime_saved(request, downtime_id):
 
 def again(request, downtime: Downtime, **typed):
     """Show the sheet again with what was typed and what is wrong with it; nothing was saved."""
-    context = sheet.sheet(downtime, request.user, moment_of(request), **typed)
-    return render(request, "downtimes/run/sheet.html", context, status=422)
+    return _page(request, downtime, 422, **typed)
 
 
 def back(downtime: Downtime, anchor: str):

@@ -138,7 +138,7 @@ def _why_not_until(downtime: Downtime, ends_at: datetime, at: datetime) -> str:
     if ends_at <= at:
         return f"{ends_at:%Y-%m-%d %H:%M} UTC is over already: enter an end that is still to come."
     if downtime.ends_at is not None and ends_at < downtime.ends_at:
-        return f"It ends at {downtime.ends_at:%Y-%m-%d %H:%M} UTC already: TREE OPEN ends it earlier, no extension does."
+        return f"It ends at {downtime.ends_at:%Y-%m-%d %H:%M} UTC already: TREE OPEN ends it earlier."
     latest = (downtime.begun_at or at) + LONGEST
     if ends_at > latest:
         return f"It lasts {LONGEST.days} days at the most, until {latest:%Y-%m-%d %H:%M} UTC: enter an earlier end."

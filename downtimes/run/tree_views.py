@@ -25,8 +25,13 @@ def close(request, downtime_id):
 
 @require_POST
 def reopen(request, downtime_id):
-    """Reopen those that are ticked, or all that are ours."""
-    return _change(request, downtime_id, reopening.reopen)
+    """Reopen those that are ticked, or all that are ours; why others stay is said."""
+
+    def verb(downtime, names, **asked):
+        for sentence in reopening.reopen(downtime, names, **asked):
+            messages.warning(request, sentence)
+
+    return _change(request, downtime_id, verb)
 
 
 def _change(request, downtime_id: int, verb):

@@ -6,10 +6,8 @@ from ciduty.desk.context import moment_of
 from downtimes.run import beginning, steering
 from downtimes.run.forms import ExtendForm, ReasonForm, StepForm, TakeOverForm
 from downtimes.run.rules import Step
+from downtimes.run.sheet import PLACES
 from downtimes.run.sheet_views import again, do, downtime_or_404
-
-#: Where each step stands on the sheet.
-_PLACES = {Step.REPLIES_READ: "replies", Step.CHECKED: "after", Step.SHERIFF_AGREES: "after"}
 
 
 @require_POST
@@ -57,7 +55,7 @@ def do_step(request, downtime_id):
     step, words = Step(form.cleaned_data["step"]), form.cleaned_data["words"]
     return do(
         request, downtime, lambda: steering.do_step(downtime, step, words, by=request.user),
-        f"Written down: {step.label}.", _PLACES.get(step, "before"), step=form,
+        f"Written down: {step.label}.", PLACES.get(step, "before"), step=form,
     )  # fmt: skip
 
 

@@ -43,9 +43,10 @@ def do(item: Item, verb: str, *, by, words: str = "") -> Item:
     item = downtime.items.get(pk=item.pk)
     if not may_do(item, by):
         raise NotAllowed("Only the worker of this bug, or CiDuty, says what becomes of it.")
-    if item.state == ITEM_MOVES.target(verb):
-        return item
     at, words = clock.now(), words.strip()
+    if item.state == ITEM_MOVES.target(verb):
+        _want_same_words(item, words)
+        return item
     _ask_rules(downtime, item, verb, words, at, by)
     if verb == "start":
         downtime.run_steps.filter(step=Step.CHECKED).delete()  # whether all is well is looked at after the work
@@ -53,6 +54,15 @@ def do(item: Item, verb: str, *, by, words: str = "") -> Item:
         item, ITEM_MOVES, verb, SENTENCES[verb].format(bug=item.bug_id), by=by, at=at, **_changes(verb, words, at, by)
     )
     return item
+
+
+def _want_same_words(item: Item, words: str) -> None:
+    """Raise NotAllowed rather than lose words that differ from what was said before."""
+    if words and item.state in OUTCOMES and words != item.outcome_words:
+        raise NotAllowed(
+            f"Bug {item.bug_id} is {item.get_state_display().lower()} already, in other words: take it back first, "
+            "then say it anew."
+        )
 
 
 def _ask_rules(downtime, item: Item, verb: str, words: str, at: datetime, by) -> None:

@@ -22,6 +22,8 @@ from ciduty.bugzilla import session  # noqa: E402
 from ciduty.outbox import delivery, post, purposes, rules, smtp, workflow  # noqa: E402
 from ciduty.outbox.models import BugUpdate, Mail  # noqa: E402
 from ciduty.outbox.rules import Priority, State  # noqa: E402
+from ciduty.trees import polling  # noqa: E402
+from tests.instruments import run_presses  # noqa: E402
 
 PURPOSE = "faults: anything"
 TEXT = "This mail was sent by the fault suite.\n\nLine {number} of many.\n"
@@ -38,6 +40,11 @@ def deliver_mail() -> None:
 def update_bugs() -> None:
     """Write to Bugzilla as the product does, task after task."""
     _deliver_for_ever(delivery.BUGS)
+
+
+def change_trees() -> None:
+    """Write to the tree status service as the product does, task after task."""
+    _deliver_for_ever(delivery.TREES)
 
 
 def _deliver_for_ever(channel: delivery.Channel) -> None:
@@ -75,7 +82,8 @@ def mark_before_sending() -> None:
                 postman.send(row, _Unwatched())
 
 
-SENDERS = {function.__name__: function for function in (deliver_mail, update_bugs, mark_before_sending)}
+SENDERS = {function.__name__: function for function in (deliver_mail, update_bugs, change_trees, mark_before_sending)}
+SENDERS |= run_presses.SENDERS
 
 
 # --- errands: each runs in a process of its own and returns what JSON can say -----------------------------------------
@@ -122,6 +130,7 @@ def try_parked_again(kind: str) -> int:
 
 
 ERRANDS = {function.__name__: function for function in (migrate, post_mails, post_comments, try_parked_again)}
+ERRANDS |= run_presses.ERRANDS
 
 
 # --- the process itself -----------------------------------------------------------------------------------------------
@@ -186,6 +195,7 @@ def main(lease: float, patience: float) -> None:
     Bugzilla may say nothing.
     """
     rules.LEASE = timedelta(seconds=lease)
+    polling.LEASE = timedelta(seconds=lease)
     all_within, _ = session.BorderSession.__init__.__defaults__
     session.BorderSession.__init__.__defaults__ = (all_within, patience)
     purposes.register(purposes.Purpose(PURPOSE, "Fault suite"))

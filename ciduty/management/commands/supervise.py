@@ -2,6 +2,7 @@
 
 import fcntl
 import http.client
+import logging
 import os
 import signal
 import socket
@@ -254,10 +255,13 @@ class Command(BaseCommand):
         """Have a downtime begin soon; its bugs come with the first poll, which may be a little late."""
         if not settings.DEMO:
             return
-        until = time.monotonic() + 5
+        logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # a broker in a folder has no host: no news
+        until = time.monotonic() + 10
         try:
-            while not downtime.load() and time.monotonic() < until:
+            while not (is_there := downtime.load()) and time.monotonic() < until:
                 self._look_and_wait(0.2)
+            if not is_there:
+                log.warning("The demo starts without its downtime: the bugs of it were not read yet.")
         except (NotAllowed, DatabaseError) as problem:  # the demo is worth starting without it
             log.warning("The demo’s downtime could not be loaded.", problem=str(problem))
         finally:

@@ -1,0 +1,382 @@
+"""Closes the trees of a downtime that runs, each of three ways: by hand, by people at the service, over its API.
+
+Here it is only asked for: *closed* is what polling says afterwards (`verifying.py`). What is closed already is somebody
+else's and is left alone, unless a person says that it is ours.
+"""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from ciduty import clock
+from ciduty.outbox import post, purposes
+from ciduty.outbox.models import TreeChange
+from ciduty.outbox.rules import State as DeliveryState
+from ciduty.outbox.wanted import Unwritable
+from ciduty.record import write
+from ciduty.states import NotAllowed
+from ciduty.trees import confidential, polling, workflow
+from ciduty.trees.models import Closure, Tree
+from ciduty.trees.rules import Category, category_of
+from downtimes.models import Downtime, RunTree
+from downtimes.rules import State
+from downtimes.run import before, facts, locking, rules
+from downtimes.run.rules import MESSAGE, NEEDS_NOTHING_TO_CLOSE, Step, TreeFacts, Word
+
+CLOSE = "downtimes: close trees"
+BY_HAND, LINK, PATCH = "by hand", "link", "patch"
+LONGEST_REASON = 300
+#: What is asked for when nobody names a tree.
+TO_ASK = frozenset({Word.TO_CLOSE, Word.CLOSING, Word.TO_TELL, Word.TELLING})
+#: What a person may close again, by its name.
+TO_ASK_AGAIN = TO_ASK | {Word.REOPENED_BY_OTHERS, Word.OPEN}
+NOT_KNOWN = frozenset({Word.GONE, Word.UNKNOWN})
+CLOSED_ALREADY = frozenset({Word.CLOSED_BEFORE, Word.CLOSED_BY_OTHERS})
+FORGOTTEN = {
+    "closed_at": None, "log_id": None, "claimed_by": None, "closure": None, "reopen_asked_at": None,
+    "reopen_asked_by": None, "opened_at": None,
+}  # fmt: skip
+NOT_LEFT = {"left_at": None, "left_by": None, "left_because": ""}
+
+
+def how() -> str:
+    """Return how trees are closed here: BY_HAND without a service, LINK where people do it there, or PATCH."""
+    if not settings.TREESTATUS_URL:
+        return BY_HAND
+    return PATCH if settings.TREESTATUS_WRITES == "patch" else LINK
+
+
+def reason_of(downtime: Downtime) -> str:
+    """Return the reason of its closures, which everybody reads: as it began, or made of its title and tracking bug."""
+    return downtime.reason or worded(f"Downtime: {downtime.title}", downtime.tracking_bug)
+
+
+def worded(words: str, bug: int | None) -> str:
+    """Return a reason that leads to its bug, cut to what fits."""
+    end = f" (Bug {bug})" if bug and bug not in confidential.numbers_in(words) else ""
+    most = LONGEST_REASON - len(end)
+    return (words if len(words) <= most else words[: most - 1].rstrip() + "…") + end
+
+
+def category(downtime: Downtime) -> str:
+    """Return the category of its closures, in treestatus's words."""
+    return downtime.category or Category.PLANNED
+
+
+def has_our_words(downtime: Downtime, tree: Tree) -> bool:
+    """Answer whether a closure says what ours says. People edit what they paste: then category and bug tell."""
+    if rules.in_short(tree.reason) == rules.in_short(reason_of(downtime)):
+        return True
+    names_our_bug = downtime.tracking_bug in confidential.numbers_in(tree.reason)
+    return how() == LINK and names_our_bug and category_of(tree.tags) == category(downtime)
+
+
+def is_newer(log_id: int | None, seen: int | None) -> bool:
+    """Answer whether a log entry came after the one that was seen; the service numbers them upwards."""
+    return log_id is not None and (seen is None or log_id > seen)
+
+
+# --- close ------------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def close(downtime: Downtime, names: list[str] | None = None, *, by, op: str) -> list[RunTree]:
+    """Ask for its trees to be closed, or those of these names, and return those that were asked for now.
+
+    Asked twice, it is done once. Raises NotAllowed for a name that nobody knows, and for a named tree that is closed
+    already and not by us.
+    """
+    downtime = locking.lock_running(downtime, by=by)
+    take_back_leaving(downtime, names)
+    at = clock.now()
+    rows = {row.name: row for row in downtime.run_trees.all()}
+    want_names(rows, names)
+    chosen = _chosen(downtime, facts.trees_of(downtime, at), names)
+    asked = [rows[tree.name] for tree in chosen]
+    if how() == LINK:
+        polling.ask_now()  # people may have done it there already
+    if not asked:
+        return []
+    for row, standing in zip(asked, before.standing_of([row.name for row in asked]).values(), strict=True):
+        _ask(row, standing, by, at)
+    downtime.run_steps.filter(step=Step.SHERIFF_AGREES).delete()
+    caused = {BY_HAND: _close_by_hand, LINK: _close_there, PATCH: _close_over_api}[how()](downtime, asked, by, op, at)
+    words = {BY_HAND: "Closed {} by hand", LINK: "{} to be closed at the service", PATCH: "Asked to close {}"}[how()]
+    write.entry(
+        downtime.about, "close trees", words.format(rules.named(row.name for row in asked)), by=by, at=at, caused=caused
+    )
+    return asked
+
+
+def take_back_leaving(downtime: Downtime, names: list[str] | None) -> None:
+    """Let trees that somebody left as they are be ours again: now they are named."""
+    if names:
+        downtime.run_trees.filter(name__in=names).update(**NOT_LEFT)
+
+
+def want_names(rows: dict[str, RunTree], names: list[str] | None) -> None:
+    """Raise NotAllowed for names that no tree of this downtime has."""
+    strange = [name for name in names or [] if name not in rows]
+    if strange:
+        raise NotAllowed(f"No tree of this downtime is called {rules.named(strange)}: open the page again.")
+
+
+def _chosen(downtime: Downtime, trees: tuple[TreeFacts, ...], names: list[str] | None) -> list[TreeFacts]:
+    """Return the trees that are to be asked for. Raises NotAllowed for what nobody knows, and what is not ours."""
+    among = [tree for tree in trees if names is None or tree.name in names]
+    unknown = [tree.name for tree in among if tree.word in NOT_KNOWN]
+    if unknown:
+        raise NotAllowed(
+            f"Nobody knows how {rules.named(unknown)} stands, and unknown is not open: look at the service. Name the "
+            "other trees to close those."
+        )
+    done_there = _closed_there(downtime, among)
+    # What people do at the service was asked of them once; over the API a try that came to nothing is made again.
+    waits = changes_under_way(downtime, CLOSE) if how() == PATCH else _asked(among)
+    closed = [tree.name for tree in among if tree.word in CLOSED_ALREADY and tree.name not in done_there]
+    if names is not None and closed:
+        raise NotAllowed(
+            f"{rules.named(closed)} is closed already, and not by us: it is left alone. If it is ours, say so there."
+        )
+    wanted = TO_ASK if names is None else TO_ASK_AGAIN
+    return [
+        tree for tree in among if (tree.word in wanted and tree.name not in waits) or tree.name in done_there
+    ]  # fmt: skip
+
+
+def _asked(trees: list[TreeFacts]) -> set[str]:
+    """Return the trees that were asked for already and are waited for."""
+    return {tree.name for tree in trees if tree.word in (Word.CLOSING, Word.TELLING)}
+
+
+def _closed_there(downtime: Downtime, trees: list[TreeFacts]) -> set[str]:
+    """Return the trees that a person closed at the service in our words before they told us."""
+    rows = before.trees_of([tree.name for tree in trees if tree.word == Word.CLOSED_BEFORE and _is_unasked(tree)])
+    kept = dict(downtime.run_trees.filter(name__in=rows).values_list("name", "before"))
+    return {
+        name for name, row in rows.items()
+        if is_newer(row.log_id, kept[name].get("log_id")) and has_our_words(downtime, row)
+    }  # fmt: skip
+
+
+def _is_unasked(tree: TreeFacts) -> bool:
+    row = tree.row
+    return row.asked_at is None and not row.only_message and not rules.is_closed(row.status_before) and not row.by_hand
+
+
+def changes_under_way(downtime: Downtime, purpose: str) -> set[str]:
+    """Return the trees of which the outbox holds a change that is under way."""
+    rows = TreeChange.objects.under_way().filter(about=downtime.about, purpose=purpose)
+    return {name for row in rows for name in row.trees}
+
+
+def _ask(row: RunTree, standing: dict, by, at: datetime) -> None:
+    """Write down that a tree was asked for, and how it stood."""
+    row.asked_at, row.asked_by = at, by
+    for name, value in FORGOTTEN.items():
+        setattr(row, name, value)
+    if not rules.is_closed(standing["status"]):
+        row.before = standing
+    row.save()
+
+
+def _close_by_hand(downtime: Downtime, rows: list[RunTree], by, op: str, at: datetime) -> list:
+    names = [row.name for row in rows if not row.only_message]
+    until = downtime.ends_at if downtime.ends_at and downtime.ends_at > at else None
+    closures = workflow.close_by_hand(
+        names, reason=reason_of(downtime), category=category(downtime), bug=downtime.tracking_bug, expected_end=until,
+        by=by, op=f"{downtime.about} {op}", about=downtime.about,
+    ) if names else []  # fmt: skip
+    ours = {closure.tree.name: closure for closure in closures}
+    for row in rows:
+        row.closed_at, row.closure = at, ours.get(row.name)
+        row.save(update_fields=["closed_at", "closure"])
+    return closures
+
+
+def _close_there(downtime: Downtime, rows: list[RunTree], by, op: str, at: datetime) -> list:
+    return []  # a person does it
+
+
+def _close_over_api(downtime: Downtime, rows: list[RunTree], by, op: str, at: datetime) -> list:
+    hard = [row for row in rows if not row.only_message]
+    caused = []
+    if hard:
+        wants = {
+            "trees": [row.name for row in hard], "status": "closed", "reason": reason_of(downtime),
+            "tags": [category(downtime)], "remember": True,
+        }  # fmt: skip
+        seen = {row.name: _seen(row.before) for row in hard}
+        caused.append(post_change(downtime, CLOSE, f"close {op}", wants, seen, by))
+    return caused + post_messages(downtime, at)
+
+
+def _seen(standing: dict) -> dict:
+    return {name: standing.get(name) for name in ("status", "reason", "log_id")}
+
+
+def post_change(downtime: Downtime, purpose: str, what: str, wants: dict, seen: dict, by) -> TreeChange:
+    """Write a change of trees into the outbox, and return its row. Raises NotAllowed for one that cannot go out."""
+    try:
+        return post.tree_change(
+            key=f"{downtime.about} {what}"[:200], purpose=purpose, about=downtime.about, wants=wants, seen=seen, by=by
+        )
+    except Unwritable as problem:
+        raise NotAllowed(f"The service would not take this: {problem}.") from None
+
+
+def post_messages(downtime: Downtime, at: datetime) -> list[TreeChange]:
+    """Post the messages of a soft close that were asked for, once what it closes is closed; return the new rows."""
+    if how() != PATCH or not downtime.run_trees.filter(only_message=True, closed_at=None).exists():
+        return []
+    trees = facts.trees_of(downtime, at)
+    if not all(_needs_nothing(tree) for tree in trees if not tree.row.only_message):
+        return []
+    telling = {tree.name: tree.reading for tree in trees if tree.word == Word.TELLING}
+    posted = set(TreeChange.objects.filter(about=downtime.about, purpose=CLOSE).values_list("key", flat=True))
+    found = []
+    for row in downtime.run_trees.select_related("asked_by").filter(name__in=telling):
+        what = f"tell {row.name} {row.asked_at.isoformat()}"
+        if f"{downtime.about} {what}" not in posted:
+            wants, seen = {"trees": [row.name], "motd": MESSAGE}, {row.name: {"motd": telling[row.name].motd}}
+            found.append(post_change(downtime, CLOSE, what, wants, seen, row.asked_by))
+    return found
+
+
+def _needs_nothing(tree: TreeFacts) -> bool:
+    return tree.word == Word.LEFT or (tree.word in NEEDS_NOTHING_TO_CLOSE and tree.is_verified)
+
+
+# --- ours, or left as it is -------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def claim(downtime: Downtime, name: str, *, by) -> RunTree:
+    """Say that the closure which stands on a tree is ours, whatever its words; said twice, it is said once.
+
+    Raises NotAllowed while nobody knows how it stands, and for what was closed before it began.
+    """
+    downtime = locking.lock_running(downtime, by=by)
+    at = clock.now()
+    row, tree = _row_and_tree(downtime, name, at)
+    if tree.word == Word.CLOSED and row.claimed_by_id == by.pk:
+        return row
+    against = _why_not_claim(tree)
+    if against:
+        raise NotAllowed(against)
+    now_there = before.trees_of([name])[name]
+    row.asked_at, row.asked_by = row.asked_at or now_there.read_at, row.asked_by or by
+    row.closed_at, row.log_id, row.claimed_by = at, now_there.log_id, by
+    row.reopen_asked_at = row.reopen_asked_by = row.opened_at = row.left_at = row.left_by = None
+    row.left_because = ""
+    row.closure = closure_of(downtime, row, now_there, at)
+    row.save()
+    write.entry(downtime.about, "claim tree", f"Said that what closes {name} is ours", by=by, at=at)
+    return row
+
+
+def _row_and_tree(downtime: Downtime, name: str, at: datetime) -> tuple[RunTree, TreeFacts]:
+    rows = {row.name: row for row in downtime.run_trees.all()}
+    want_names(rows, [name])
+    return rows[name], next(tree for tree in facts.trees_of(downtime, at) if tree.name == name)
+
+
+def _why_not_claim(tree: TreeFacts) -> str:
+    if tree.row.by_hand:
+        return f"Trees are kept by hand here: whose closures stand on {tree.name} is known. Nothing was changed."
+    if tree.word not in CLOSED_ALREADY or tree.row.only_message:
+        return f"{tree.name} is not closed by anybody else: there is nothing to claim."
+    if rules.is_closed(tree.row.status_before) and tree.row.asked_at is None:
+        return f"{tree.name} was closed before this downtime began: that is not ours to open. Leave it as it is."
+    if not tree.is_verified:
+        return f"How {tree.name} stands is not verified now: wait for a poll that answers, then say so again."
+    return ""
+
+
+def closure_of(downtime: Downtime, row: RunTree, tree: Tree, at: datetime) -> Closure:
+    """Write down that a closure at the service is ours, and return it; its log tells it from every other one."""
+    closure, _ = Closure.objects.get_or_create(
+        key=f"{downtime.about} {row.name} {tree.log_id}"[:120],
+        defaults={
+            "tree": tree, "reason": reason_of(downtime), "category": category(downtime),
+            "bug_id": downtime.tracking_bug, "owner": row.asked_by, "closed_at": at,
+            "expected_end": downtime.ends_at, "about": downtime.about,
+        },
+    )  # fmt: skip
+    return closure
+
+
+@transaction.atomic
+def leave(downtime: Downtime, name: str, *, by, because: str) -> RunTree:
+    """Leave a tree as it is, with the reason and the sheriff's name, which TREE OPEN tells; what was ours ends.
+
+    Raises NotAllowed for what is closed by us, carries our message, or is being changed this moment.
+    """
+    downtime = locking.lock_running(downtime, by=by)
+    at, because = clock.now(), " ".join(because.split())
+    row, tree = _row_and_tree(downtime, name, at)
+    if not because:
+        raise NotAllowed(f"Say why {name} is left as it is, and which sheriff says so: TREE OPEN tells everybody.")
+    if row.left_at is not None and row.left_because == because[:LONGEST_REASON]:
+        return row
+    against = _why_not_leave(downtime, tree)
+    if against:
+        raise NotAllowed(against)
+    row.left_at, row.left_by, row.left_because = at, by, because[:LONGEST_REASON]
+    row.save(update_fields=["left_at", "left_by", "left_because"])
+    Closure.objects.standing().filter(about=downtime.about, tree__name=name).update(ended_at=at, ended_by=by)
+    write.entry(downtime.about, "leave tree", f"Left {name} as it is, with a reason for everybody", by=by, at=at)
+    return row
+
+
+def _why_not_leave(downtime: Downtime, tree: TreeFacts) -> str:
+    name = tree.name
+    if tree.word == Word.CLOSED:
+        return f"{name} is closed by us: reopen it. Only what is not ours is left as it is."
+    if tree.word == Word.REOPENING:
+        return f"{name} does not read as before yet: wait for a poll, or give it back at the service yourself."
+    if holds_our_message(tree):
+        return f"Our message still stands on {name}: take it away first, with the others that reopen."
+    if tree.word == Word.OPEN and tree.is_verified:
+        return f"{name} is open, and nothing is owed to it: there is nothing to leave."
+    sent = TreeChange.objects.filter(about=downtime.about, state__in=[DeliveryState.SENDING, DeliveryState.UNKNOWN])
+    if any(name in change.trees for change in sent):
+        return f"{name} is being changed at the service this moment: look again in a minute."
+    return ""
+
+
+def holds_our_message(tree: TreeFacts) -> bool:
+    """Answer whether our message stands on a tree, and nobody asked yet to take it away."""
+    row = tree.row
+    if not row.only_message or row.closed_at is None or row.reopen_asked_at is not None or tree.word in NOT_KNOWN:
+        return False
+    return row.by_hand or rules.is_our_message(tree.reading.motd)
+
+
+# --- what the outbox asks and tells -----------------------------------------------------------------------------------
+
+
+def register() -> None:
+    """Make known why trees are closed over the service's API."""
+    purposes.register(purposes.Purpose(CLOSE, "Trees are closed for a downtime", may_still_go, happened))
+
+
+def may_still_go(row: TreeChange) -> purposes.Stop | None:
+    """Drop what is not wanted any more: the downtime is over, or a tree was left or is to reopen."""
+    downtime = locking.named(row.about)
+    if downtime is None or downtime.state != State.RUNNING:
+        return purposes.Stop("The downtime does not run any more: its trees are not closed now.", for_good=True)
+    there = downtime.run_trees.filter(name__in=row.trees)
+    gone = [one.name for one in there if one.reopen_asked_at or one.left_at or one.asked_at is None]
+    if gone:
+        return purposes.Stop(
+            f"{rules.named(gone)} is not to be closed any more: close the others anew on the run sheet.", for_good=True
+        )
+    return None
+
+
+def happened(row: TreeChange) -> None:
+    """Have polling look whether it is so."""
+    if row.state == DeliveryState.ACCEPTED:
+        polling.ask_now()
