@@ -28,7 +28,7 @@ class DowntimesConfig(AppConfig):
             tasks,
             telling,
         )
-        from downtimes.run import closing, reopening, verifying
+        from downtimes.run import closing, finishing, reminding, reopening, verifying
 
         if sync.follow not in poll.followers:
             poll.followers.append(sync.follow)
@@ -36,11 +36,12 @@ class DowntimesConfig(AppConfig):
         requesting.register()
         agreement.register()
         announcing.register()
-        telling.register()
+        telling.register(finishing.may_still_go)
         assigning.register()
         change_events.register()
         closing.register()
         reopening.register()
+        reminding.register()
         if verifying.follow not in polling.followers:
             polling.followers.append(verifying.follow)
         polling.needed_often(needs.has_a_window_near)

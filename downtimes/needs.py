@@ -233,13 +233,14 @@ def has_a_window_near(at: datetime) -> bool:
 
 
 def counts(at: datetime) -> list[tuple[str, int]]:
-    """Return how many downtimes are announced and still to come, and how many run, where any does."""
-    coming = Downtime.objects.public().filter(state=State.ANNOUNCED, ends_at__gt=at)
-    ends = list(Downtime.objects.public().under_way().values_list("ends_at", flat=True))
-    planned = coming.count()
+    """Return how many downtimes are announced and still to come, and how many run, where any does. One query."""
+    coming, runs = Q(state=State.ANNOUNCED, ends_at__gt=at), Q(state__in=rules.UNDER_WAY)
+    there = list(Downtime.objects.public().filter(coming | runs).values_list("state", "ends_at"))
+    ends = [end for state, end in there if state in rules.UNDER_WAY]
+    planned = len(there) - len(ends)
     found = [(f"downtime{'' if planned == 1 else 's'} planned", planned)]
     if ends:
-        runs = f"downtime{'' if len(ends) == 1 else 's'} running"
+        running = f"downtime{'' if len(ends) == 1 else 's'} running"
         over = ", longer than planned" if any(is_overdue(end, at) for end in ends) else ""
-        found.append((runs + over, len(ends)))
+        found.append((running + over, len(ends)))
     return found

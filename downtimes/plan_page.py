@@ -15,7 +15,7 @@ from ciduty.record.timeline import timeline
 from downtimes import announcing_page, assigning, local_times, rules
 from downtimes.facts import facts_of
 from downtimes.models import Downtime, Item, Nomination
-from downtimes.rules import Close, NominationState, Policy, Urgency
+from downtimes.rules import Close, NominationState, Policy, State, Urgency
 from downtimes.run import reviewing
 
 #: So many that could ride along are named; the queue has the rest.
@@ -89,11 +89,16 @@ def _times(downtime: Downtime, at: datetime) -> dict:
     }
     if downtime.starts_at and downtime.ends_at:
         found["length"] = downtime.ends_at - downtime.starts_at
-    if downtime.starts_at:
-        latest = rules.latest_notice(downtime.starts_at)
+    latest = rules.latest_notice(downtime.starts_at) if downtime.starts_at else None
+    if latest and _is_notice_to_come(downtime, latest, at):
         found |= {"latest": latest, "latest_times": local_times.in_three_zones(latest, calendar), "left": latest - at}
         found["is_late"], found["is_soon"] = at > latest, at <= latest < at + rules.NOTICE
     return found
+
+
+def _is_notice_to_come(downtime: Downtime, latest: datetime, at: datetime) -> bool:
+    """Answer whether the lists are still to be told; once they were, what was late says so on the desk."""
+    return downtime.state in rules.PLANNED and (downtime.state != State.ANNOUNCED or at <= latest)
 
 
 def times_value(downtime: Downtime) -> str:

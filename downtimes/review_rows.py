@@ -45,6 +45,7 @@ def tabs(day: date) -> dict[str, Tab]:
         "deferred": Tab("Deferred", deferred, ("deferred_until", "asked_at", "pk")),
         "accepted": Tab("Accepted", Q(state=NominationState.ACCEPTED), decided),
         "declined": Tab("Declined or taken back", over, decided),
+        "done": Tab("Done", Q(state=NominationState.DONE), decided),
     }
 
 

@@ -105,8 +105,9 @@ class PublicFacts:
 
     @property
     def planned_times(self) -> list[str]:
-        """Return from when to when it was planned, in three zones; nothing before it is run, and for an outage."""
-        return notice_times.in_three_zones(*self.planned) if self.planned else []
+        """Return from when to when it was planned, in three zones; nothing while that is what it is, or no plan was."""
+        planned = notice_times.in_three_zones(*self.planned) if self.planned else []
+        return planned if planned != self.times else []
 
     @property
     def length(self) -> timedelta | None:

@@ -31,7 +31,7 @@ WORKER_ERASED = "worker erased"
 WORDED = ("nominated", "asked", "worded", "ask again")
 READ_BY_MORE = (Visibility.PUBLIC, Visibility.STAFF)
 #: What is asked for may be asked for anew by the flag alone.
-OVER = frozenset({NominationState.DECLINED, NominationState.WITHDRAWN})
+OVER = frozenset({NominationState.DECLINED, NominationState.WITHDRAWN, NominationState.DONE})
 
 
 def follow() -> int:

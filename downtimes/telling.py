@@ -3,6 +3,7 @@
 What is said and when is decided in `announcing.py` and in `run/`. The words: templates/downtimes/mail/.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 from django.conf import settings
@@ -23,9 +24,9 @@ REACHED = (MailState.ACCEPTED, MailState.SENDING, MailState.DUE, MailState.RETRY
 SUBJECTS = {Told.TREE_OPEN: "TREE OPEN: {title}"}
 
 
-def register() -> None:
-    """Make known why those who were told are written to again."""
-    purposes.register(purposes.Purpose(TELL, "What became of a downtime"))
+def register(may_still_go: Callable[[Mail], purposes.Stop | None]) -> None:
+    """Make known why those who were told are written to again, and what is asked before such a mail goes."""
+    purposes.register(purposes.Purpose(TELL, "What became of a downtime", may_still_go))
 
 
 def lock(downtime: Downtime) -> Downtime:

@@ -52,6 +52,16 @@ def announced(starts_in=2 * DAY, lasts=2 * HOUR, *, items=1, visibility=Visibili
     return downtime
 
 
+def ran(starts_in, lasts=2 * HOUR, **fields):
+    """Return a downtime that was announced, begun and ended on time, TREE OPEN told."""
+    downtime = announced(starts_in, lasts, **fields)
+    Downtime.objects.filter(pk=downtime.pk).update(
+        state=State.DONE, begun_at=downtime.starts_at, open_at=downtime.ends_at
+    )
+    downtime.refresh_from_db()
+    return downtime
+
+
 def announced_with(content):
     """Return a downtime whose announced version holds this content, as if an older ciduty had let it through."""
     downtime = DowntimeFactory(state=State.ANNOUNCED, told_first_at=NOON)

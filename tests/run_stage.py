@@ -14,7 +14,8 @@ from ciduty.trees import polling
 from ciduty.trees.models import Tree
 from ciduty.trees.sandbox import BOT_TOKEN, LANDO, STANDALONE, Sandbox, World, editing
 from downtimes.models import Downtime
-from downtimes.run import beginning, closing, facts, reopening, steering, working
+from downtimes.rules import State
+from downtimes.run import before, beginning, closing, facts, reopening, steering, working
 from downtimes.run.closing import BY_HAND, LINK, PATCH
 from downtimes.run.rules import MESSAGE, Step
 from tests import downtime_stage
@@ -79,10 +80,24 @@ def ready(people, **plans):
     return now(downtime)
 
 
-def begun(people, **plans):
-    """Return a downtime that runs, its trees still open."""
+def begun(people, quickly=False, **plans):
+    """Return a downtime that runs, its trees still open. `quickly`: nobody agreed to it, and nobody was told."""
+    if quickly:
+        return _put_to_run(people, **plans)
     downtime = ready(people, **plans)
     return beginning.begin(downtime, by=downtime.duty)
+
+
+def _put_to_run(people, **plans):
+    read()
+    downtime, at = downtime_stage.plan(people, **plans), clock.now()
+    ends_at = at + timedelta(hours=3)
+    Downtime.objects.filter(pk=downtime.pk).update(
+        state=State.RUNNING, starts_at=at, begun_at=at, told_first_at=at, ends_at=ends_at, planned_end=ends_at,
+        reason=closing.reason_of(downtime),
+    )  # fmt: skip
+    before.keep(downtime)
+    return now(downtime)
 
 
 def closed(people, sandbox=None, **plans):

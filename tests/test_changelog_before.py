@@ -20,7 +20,7 @@ from ciduty import clock
 from ciduty.bugzilla.models import Bug, Visibility
 from ciduty.people.roles import Role
 from ciduty.systems.models import named
-from tests.announced import HOSTILE, announced
+from tests.announced import HOSTILE, ran
 from tests.cast import BugFactory
 
 pytestmark = pytest.mark.django_db
@@ -155,7 +155,7 @@ def test_a_bug_finds_the_change_that_names_it(stranger):
 
 
 def test_a_downtime_that_ended_just_before_is_told_and_what_was_made_in_it_is_marked(stranger):
-    announced(-3 * HOUR, 2 * HOUR + 40 * MINUTE, title="Switches in mdc1")
+    ran(-3 * HOUR, 2 * HOUR + 40 * MINUTE, title="Switches in mdc1")
     put("In the downtime", HOUR)
     put("Outside", 5 * MINUTE)
     assert lines() == ["Outside", "Switches in mdc1 ended", "In the downtime", "Switches in mdc1 began"]
@@ -165,7 +165,7 @@ def test_a_downtime_that_ended_just_before_is_told_and_what_was_made_in_it_is_ma
 
 
 def test_the_change_that_tells_of_a_downtime_is_suspect_when_it_ended_just_before():
-    downtime = announced(-3 * HOUR, 2 * HOUR + 40 * MINUTE, title="Switches in mdc1")
+    downtime = ran(-3 * HOUR, 2 * HOUR + 40 * MINUTE, title="Switches in mdc1")
     put("Near", 10 * MINUTE)
     put("Downtime: Switches in mdc1", 3 * HOUR)
     Change.objects.filter(summary__startswith="Downtime").update(identity=f"ciduty:downtime:{downtime.pk}")
@@ -227,7 +227,7 @@ def test_an_answer_that_says_the_same_is_not_sent_twice_and_a_downtime_makes_it_
     put("One")
     tag = stranger.get(f"{PAGE}?{NOON}")["ETag"]
     assert stranger.get(f"{PAGE}?{NOON}", headers={"If-None-Match": tag}).status_code == 304
-    announced(-3 * HOUR)
+    ran(-3 * HOUR)
     assert stranger.get(f"{PAGE}?{NOON}", headers={"If-None-Match": tag}).status_code == 200
 
 
@@ -283,7 +283,7 @@ def test_a_permalink_by_the_question_s_number_leads_on_and_nonsense_leads_nowher
 def test_the_api_tells_the_same_as_the_page(stranger):
     put("deploy: the new image", 12 * MINUTE, kind="image", pools=(WIN,))
     put("Near", MINUTE)
-    announced(-3 * HOUR, title="Switches in mdc1")
+    ran(-3 * HOUR, title="Switches in mdc1")
     told = stranger.get(f"{API}?{NOON}&pool={WIN}").json()
     first = told["suspects"][0]
     assert (first["summary"], first["suspect"], first["seconds_before"]) == ("deploy: the new image", 1, 720)

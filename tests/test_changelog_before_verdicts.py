@@ -19,7 +19,7 @@ from ciduty.outbox.models import BugUpdate
 from ciduty.people.roles import Role
 from ciduty.record.models import Entry
 from ciduty.states import NotAllowed
-from tests.announced import announced
+from tests.announced import ran
 from tests.cast import BugFactory, at_once
 
 NOW = datetime(2026, 11, 4, 12, tzinfo=UTC)
@@ -203,7 +203,7 @@ def preview(client, bug, op=OP, **more):
 
 def test_the_preview_is_exactly_what_is_sent_and_sends_nothing(clients, near, far, duty, bug):
     judge(far, Judged.RULED_OUT, duty, "It runs elsewhere")
-    announced(-3 * HOUR, title="Switches in mdc1")
+    ran(-3 * HOUR, title="Switches in mdc1")
     shown = preview(clients[Role.DUTY], bug)
     assert shown.status_code == 200 and not BugUpdate.objects.exists()
     said = shown.context["preview"].body["comment"]["body"]

@@ -12,12 +12,11 @@ from ciduty import clock
 from ciduty.bugzilla.models import Bug, Visibility
 from ciduty.states import NotAllowed
 from downtimes import announcing, change_events
-from downtimes.models import Downtime, Told
-from downtimes.rules import State
+from downtimes.models import Told
 from loaners import change_events as loan_events
 from loaners import lending, reclaiming
 from loaners.rules import RequestState
-from tests.announced import DAY, HOUR, NOON, announced, tell
+from tests.announced import DAY, HOUR, NOON, announced, ran, tell
 from tests.cast import MachineClassFactory, request_in
 from tests.downtime_stage import announced as announced_by_people
 from tests.downtime_stage import plan
@@ -87,11 +86,8 @@ def test_what_was_postponed_cancelled_or_never_begun_closed_no_tree_and_has_no_t
 
 
 def test_one_that_was_announced_long_before_is_found_in_its_own_time(noon):
-    downtime = announced(-2 * DAY, title="Long planned")
+    downtime = ran(-2 * DAY, title="Long planned")
     downtime.announcements.update(made_at=NOON - 300 * DAY)
-    Downtime.objects.filter(pk=downtime.pk).update(
-        state=State.DONE, begun_at=downtime.starts_at, open_at=downtime.ends_at
-    )
     assert [one.title for one in told_of(NOON - 2 * DAY, NOON - 2 * DAY)] == ["Long planned"]
     assert told_of(NOON - DAY, NOON) == []
 

@@ -385,7 +385,7 @@ def test_a_window_is_changed_only_while_it_is_planned(duty, state):
         if state in rules.PLANNED:
             act()
         else:
-            with pytest.raises(NotAllowed, match="is cancelled by now, so nothing of it can be changed"):
+            with pytest.raises(NotAllowed, match=f"is {state.label.lower()} by now, so nothing of it can be"):
                 act()
     assert (every_row() == before) is (state not in rules.PLANNED)
 

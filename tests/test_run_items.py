@@ -27,7 +27,7 @@ def running(settings, people):
     """A downtime that runs with closed trees, kept by hand."""
     run_stage.morning()
     with run_stage.trees_kept(settings, BY_HAND):
-        yield run_stage.closed(people)
+        yield run_stage.closed(people, quickly=True)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_work_goes_on_only_while_the_downtime_runs(running, item, worker):
 def test_r30_nothing_starts_before_every_tree_is_closed_or_left(settings, people):
     run_stage.morning()
     with run_stage.trees_kept(settings, BY_HAND):
-        downtime = run_stage.begun(people)
+        downtime = run_stage.begun(people, quickly=True)
         item, duty = downtime.items.get(), downtime.duty
         assert "autoland is not closed yet" in refused(item, "start", by=duty)
         run_stage.close(downtime, names=["autoland"])

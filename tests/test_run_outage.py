@@ -219,6 +219,21 @@ def test_the_form_offers_what_is_known_shows_the_mail_and_loses_nothing(service,
     assert Downtime.objects.count() == 1
 
 
+def test_every_page_shows_an_outage_whose_end_nobody_knows(clients, duty):
+    made = begin(duty, "autoland")
+    assert made.ends_at is None
+    own = [f"/downtimes/{made.pk}/{name}" for name in ("", "plan/", "run/", "run/saved/", "run/tree-open/", "review/")]
+    for hours in (0, 100):
+        clock.move(timedelta(hours=hours))
+        for address in (*own, "/", "/downtimes/", "/downtimes/calendar.ics", "/trees/", "/changes/", ADDRESS):
+            answer = clients[Role.DUTY].get(address)
+            assert answer.status_code == 200, (address, hours)
+        assert "verdue" not in text_of(clients[Role.DUTY].get(f"/downtimes/{made.pk}/run/"))
+    assert REASON in text_of(clients[Role.PUBLIC].get("/downtimes/")) and "autoland" in text_of(
+        clients[Role.PUBLIC].get(f"/downtimes/{made.pk}/")
+    )
+
+
 def test_the_way_to_it_stands_where_duty_looks_and_nowhere_else(clients):
     for address in ("/", "/trees/", "/downtimes/"):
         for role, is_there in ((Role.DUTY, True), (Role.MANAGER, False), (Role.PUBLIC, False)):

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from ciduty import clock
 from ciduty.outbox.models import Mail
@@ -14,7 +15,7 @@ from downtimes.run import beginning, reminding, steering, working
 from downtimes.run.closing import BY_HAND
 from downtimes.run.rules import Step
 from tests import downtime_stage, run_stage
-from tests.cast import BugzillaLoginFactory, PersonFactory
+from tests.cast import BugzillaLoginFactory, PersonFactory, at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -51,7 +52,8 @@ def sent():
 
 
 def text_of(kind):
-    return Mail.objects.filter(purpose=reminding.REMINDER, key__contains=f" {kind} to ").first().message.decode()
+    mail = Mail.objects.filter(purpose=reminding.REMINDER, key__contains=f" {kind} to ").first()
+    return bytes(mail.message).decode()
 
 
 # --- an hour, and a quarter of an hour --------------------------------------------------------------------------------
@@ -133,6 +135,14 @@ def test_the_tick_writes_them_too_and_says_how_many(announced):
     assert tasks.remind_with_the_tick(MINUTE) == "2 written"
     assert tasks.remind_with_the_tick(MINUTE) == "nothing due"
     assert reminders.remind() == 0
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time: only PostgreSQL can race")
+@pytest.mark.django_db(transaction=True)
+def test_worker_and_tick_at_the_same_moment_write_each_reminder_once(announced):
+    clock.move(announced.starts_at - 50 * MINUTE - clock.now())
+    assert sorted(at_once([reminding.remind] * 3)) == [0, 0, 2]
+    assert sent() == [(WORKER, "hour"), (DUTY, "hour")]
 
 
 # --- past its end -----------------------------------------------------------------------------------------------------

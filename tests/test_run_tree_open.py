@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from ciduty import clock
 from ciduty.bugzilla.models import Bug, Visibility
@@ -18,6 +19,7 @@ from downtimes.run import bug_words, closing, finishing, reopening, steering, wo
 from downtimes.run.closing import BY_HAND, PATCH
 from downtimes.run.rules import Step
 from tests import downtime_stage, run_stage
+from tests.cast import at_once
 from tests.downtime_stage import op
 
 pytestmark = pytest.mark.django_db
@@ -128,7 +130,7 @@ def test_r34_it_goes_to_all_who_were_told_as_an_answer_to_the_first_mail_each_of
     assert set(sent) == set(first), "who was told, and nobody else"
     for recipient, mail in sent.items():
         assert mail.in_reply_to == first[recipient].message_id
-        assert f"In-Reply-To: {first[recipient].message_id}" in mail.message.decode()
+        assert f"In-Reply-To: {first[recipient].message_id}" in bytes(mail.message).decode()
         assert (mail.subject, mail.state) == ("TREE OPEN: Switches in mdc1", MailState.DUE)
         assert mail.mandatory == (recipient != "mirrors@example.com")
     assert done.announcements.get(kind=Told.TREE_OPEN).text == letter.body
@@ -338,3 +340,19 @@ def test_only_ciduty_sends_it(people, by_hand, clients):
     assert run_stage.now(downtime).state == State.RUNNING
     assert clients[Role.LEAD].post(address, {"shown": read(downtime)}).status_code == 302
     assert run_stage.now(downtime).state == State.DONE
+
+
+# --- at the same moment -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time: only PostgreSQL can race")
+@pytest.mark.django_db(transaction=True)
+def test_two_who_press_at_the_same_moment_tell_the_bugs_and_everybody_once(people, by_hand):
+    downtime = run_stage.agreed(people)
+    shown = {draft.item.pk: draft.op for draft in bug_words.drafts(downtime)}
+    told = at_once([lambda: bug_words.tell(downtime, by=downtime.duty, shown=shown)] * 3)
+    assert sorted(map(len, told)) == [0, 0, 1]
+    letter = read(downtime)
+    done = at_once([lambda: finishing.finish(downtime, by=downtime.duty, shown_sha256=letter)] * 3)
+    assert [one.state for one in done] == [State.DONE] * 3
+    assert tree_open_mails().count() == 3 and Review.objects.count() == 1

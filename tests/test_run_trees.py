@@ -1,6 +1,7 @@
 """While a downtime runs: its trees close, stay ours, and reopen; each of three ways, and true only once it was read."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -14,7 +15,7 @@ from ciduty.record.models import Entry
 from ciduty.states import NotAllowed
 from ciduty.trees import polling, workflow
 from ciduty.trees.models import Closure, Service, Tree
-from ciduty.trees.sandbox import Fault, editing
+from ciduty.trees.sandbox import BOT_TOKEN, Fault, editing
 from downtimes.models import RunStep
 from downtimes.rules import State
 from downtimes.run import beginning, closing, facts, reopening, rules, steering, verifying, working
@@ -26,6 +27,9 @@ from tests.run_stage import BY_HAND, LINK, MINUTE, PATCH, WAYS
 
 pytestmark = pytest.mark.django_db
 
+begun, closed, reopened, agreed = (
+    partial(stage, quickly=True) for stage in (run_stage.begun, run_stage.closed, run_stage.reopened, run_stage.agreed)
+)
 FOUR = ["autoland", "beta", "mozilla-central", "try"]
 
 
@@ -95,9 +99,11 @@ def test_r30_r31_the_trees_close_and_reopen(settings, people, way, close):
 @pytest.mark.parametrize("way", WAYS)
 def test_pressed_twice_and_followed_twice_it_is_done_once(settings, people, duty, way):
     with run_stage.trees_kept(settings, way) as sandbox:
-        downtime = run_stage.begun(people)
+        downtime = begun(people)
         form = op()
         assert len(closing.close(downtime, None, by=duty, op=form)) == 2
+        if way == PATCH:
+            delivery.deliver(delivery.TREES, seconds=10)  # and no poll has seen it yet
         assert closing.close(downtime, None, by=duty, op=form) == closing.close(downtime, None, by=duty, op=op()) == []
         assert entries(downtime, "close trees") == 1
         assert TreeChange.objects.count() == (way == PATCH)
@@ -120,7 +126,7 @@ def test_pressed_twice_and_followed_twice_it_is_done_once(settings, people, duty
 
 def test_closed_is_only_what_a_poll_reads_after_we_asked(settings, people, duty):
     with run_stage.trees_kept(settings, LINK) as sandbox:
-        downtime = run_stage.begun(people)
+        downtime = begun(people)
         closing.close(downtime, ["autoland"], by=duty, op=op())
         row = downtime.run_trees.get(name="autoland")
         run_stage.close_there(downtime, row, sandbox)
@@ -129,6 +135,31 @@ def test_closed_is_only_what_a_poll_reads_after_we_asked(settings, people, duty)
         assert run_stage.words(downtime)["autoland"] == "closed"
         row.refresh_from_db()
         assert row.closed_at and row.log_id == sandbox.world.tree("autoland")["log_id"] and row.asked_by == duty
+
+
+@pytest.mark.parametrize("close", ["hard", "soft"])
+def test_an_answer_from_before_we_asked_and_an_old_log_verify_nothing(settings, people, close):
+    """F57: a closure that stood there before, in the very same words, is not the one that we asked for."""
+    with run_stage.trees_kept(settings, LINK) as sandbox:
+        downtime = closed(people, sandbox, close=close, trees=["autoland", "try"])
+        rows, read_at = downtime.run_trees, Tree.objects.get(name="autoland").read_at
+        rows.update(closed_at=None, log_id=None, asked_at=read_at + MINUTE)
+        verifying.follow(clock.now())
+        assert not rows.exclude(closed_at=None).exists()
+        rows.update(asked_at=read_at)
+        for row in rows.filter(only_message=False):
+            row.before["log_id"] = Tree.objects.get(name=row.name).log_id
+            row.save()
+        verifying.follow(clock.now())
+        assert list(rows.exclude(closed_at=None).values_list("name", flat=True)) == (["try"] if close == "soft" else [])
+        rows.update(closed_at=read_at, log_id=1, opened_at=None)
+        Tree.objects.update(status="open", motd="")
+        rows.update(reopen_asked_at=read_at + MINUTE)
+        verifying.follow(clock.now())
+        assert not rows.exclude(opened_at=None).exists()
+        rows.update(reopen_asked_at=read_at, log_id=Tree.objects.get(name="autoland").log_id + 9)
+        verifying.follow(clock.now())
+        assert list(rows.exclude(opened_at=None).values_list("name", flat=True)) == (["try"] if close == "soft" else [])
 
 
 @pytest.mark.parametrize(
@@ -142,7 +173,7 @@ def test_closed_is_only_what_a_poll_reads_after_we_asked(settings, people, duty)
 )
 def test_people_edit_what_they_paste_and_the_category_with_our_bug_tells(settings, people, duty, reason, tags, ours):
     with run_stage.trees_kept(settings, LINK) as sandbox:
-        downtime = run_stage.begun(people, tracking_bug=1400123, trees=["autoland"])
+        downtime = begun(people, tracking_bug=1400123, trees=["autoland"])
         closing.close(downtime, None, by=duty, op=op())
         run_stage.sheriff(sandbox, "autoland", reason=reason, tags=tags)
         run_stage.read()
@@ -151,7 +182,7 @@ def test_people_edit_what_they_paste_and_the_category_with_our_bug_tells(setting
 
 def test_what_was_closed_there_before_anybody_told_us_is_ours_by_its_words(settings, people, duty):
     with run_stage.trees_kept(settings, LINK) as sandbox:
-        downtime = run_stage.begun(people)
+        downtime = begun(people)
         run_stage.sheriff(sandbox, "autoland", reason=closing.reason_of(downtime), tags=["planned"])
         run_stage.sheriff(sandbox, "mozilla-central", reason="hg is down")
         run_stage.read()
@@ -169,7 +200,7 @@ def test_what_was_closed_before_is_left_alone_and_needs_nothing(settings, people
             run_stage.sheriff(sandbox, "autoland", reason="bustage")
         else:
             workflow.close_by_hand(["autoland"], reason="bustage", category="infra", by=people[Role.LEAD], op=op())
-        downtime = run_stage.closed(people, sandbox)
+        downtime = closed(people, sandbox)
         assert run_stage.words(downtime) == {"autoland": "closed before", "mozilla-central": "closed"}
         assert "not by us: it is left alone" in refused(closing.close, downtime, ["autoland"], by=duty, op=op())
         run_stage.reopen(run_stage.work(downtime), sandbox)
@@ -179,7 +210,7 @@ def test_what_was_closed_before_is_left_alone_and_needs_nothing(settings, people
 
 def test_f56_a_tree_that_nobody_knows_is_an_error_and_the_others_close_by_name(settings, people, duty):
     with run_stage.trees_kept(settings, PATCH) as sandbox:
-        downtime = run_stage.begun(people)
+        downtime = begun(people)
         editing.delete(sandbox.world, "autoland")
         run_stage.read()
         assert "Nobody knows how autoland stands" in refused(closing.close, downtime, None, by=duty, op=op())
@@ -191,9 +222,10 @@ def test_f56_a_tree_that_nobody_knows_is_an_error_and_the_others_close_by_name(s
 def test_a_soft_close_closes_autoland_first_and_reopens_it_last(settings, people, duty):
     with run_stage.trees_kept(settings, PATCH) as sandbox:
         editing.update(sandbox.world, run_stage.SHERIFF, ["try"], message_of_the_day="Be kind.")
-        downtime = run_stage.begun(people, close="soft", trees=["mozilla-central", "autoland", "try"])
+        downtime = begun(people, close="soft", trees=["mozilla-central", "autoland", "try"])
         closing.close(downtime, None, by=duty, op=op())
         assert [row.trees for row in TreeChange.objects.all()] == [["autoland"]]
+        assert closing.close(downtime, None, by=duty, op=op()) == [] and entries(downtime, "close trees") == 1
         run_stage.settle()
         assert [row.trees for row in TreeChange.objects.order_by("pk")] == [["autoland"], ["mozilla-central"], ["try"]]
         assert sandbox.world.tree("try")["message_of_the_day"] == MESSAGE
@@ -201,6 +233,7 @@ def test_a_soft_close_closes_autoland_first_and_reopens_it_last(settings, people
         steering.do_step(downtime, Step.CHECKED, by=duty)
         before = TreeChange.objects.count()
         reopening.reopen(downtime, None, by=duty, op=op())
+        assert reopening.reopen(downtime, None, by=duty, op=op()) == []
         new = TreeChange.objects.order_by("pk")[before:]
         assert [row.trees for row in new] == [["mozilla-central"], ["try"]]
         run_stage.settle()
@@ -209,9 +242,28 @@ def test_a_soft_close_closes_autoland_first_and_reopens_it_last(settings, people
         assert sandbox.world.tree("try")["message_of_the_day"] == "Be kind."
 
 
+def test_what_the_outbox_tried_in_vain_is_asked_for_anew(settings, people, duty):
+    with run_stage.trees_kept(settings, PATCH) as sandbox:
+        downtime = begun(people)
+        settings.TREESTATUS_TOKEN = "not the one"
+        run_stage.close(downtime, sandbox)
+        assert set(run_stage.words(downtime).values()) == {"closing"}
+        assert "not closed yet" in against(downtime, "start")
+        settings.TREESTATUS_TOKEN = BOT_TOKEN
+        run_stage.close(downtime, sandbox)
+        assert set(run_stage.words(downtime).values()) == {"closed"} and TreeChange.objects.count() == 2
+        run_stage.work(downtime)
+        settings.TREESTATUS_TOKEN = "not the one"
+        run_stage.reopen(downtime, sandbox)
+        assert set(run_stage.words(downtime).values()) == {"reopening"}
+        settings.TREESTATUS_TOKEN = BOT_TOKEN
+        run_stage.reopen(downtime, sandbox)
+        assert set(run_stage.words(downtime).values()) == {"open"}
+
+
 def test_a_change_that_is_not_wanted_any_more_is_dropped_before_it_goes(settings, people, duty):
     with run_stage.trees_kept(settings, PATCH) as sandbox:
-        downtime = run_stage.begun(people)
+        downtime = begun(people)
         closing.close(downtime, None, by=duty, op=op())
         closing.leave(downtime, "autoland", by=duty, because="Sheriff wants it open")
         run_stage.settle()
@@ -229,7 +281,7 @@ def test_a_change_that_is_not_wanted_any_more_is_dropped_before_it_goes(settings
 
 def test_a_person_says_that_a_closure_is_ours_and_it_reopens_as_ours(settings, people, duty):
     with run_stage.trees_kept(settings, LINK) as sandbox:
-        downtime = run_stage.closed(people, sandbox)
+        downtime = closed(people, sandbox)
         assert "nothing to claim" in refused(closing.claim, downtime, "autoland", by=duty)
         run_stage.sheriff(sandbox, "autoland", reason="Switches, as duty asked", tags=["planned"])
         run_stage.read()
@@ -248,7 +300,7 @@ def test_a_person_says_that_a_closure_is_ours_and_it_reopens_as_ours(settings, p
 def test_what_was_closed_before_or_is_not_verified_cannot_be_claimed(settings, people, duty):
     with run_stage.trees_kept(settings, LINK) as sandbox:
         run_stage.sheriff(sandbox, "mozilla-central")
-        downtime = run_stage.begun(people)
+        downtime = begun(people)
         assert "closed before" in refused(closing.claim, downtime, "mozilla-central", by=duty)
         closing.close(downtime, ["autoland"], by=duty, op=op())
         run_stage.sheriff(sandbox, "autoland")
@@ -260,7 +312,7 @@ def test_what_was_closed_before_or_is_not_verified_cannot_be_claimed(settings, p
 @pytest.mark.parametrize("way", WAYS)
 def test_only_what_is_not_ours_is_left_as_it_is(settings, people, duty, way):
     with run_stage.trees_kept(settings, way) as sandbox:
-        downtime = run_stage.closed(people, sandbox, close="soft")
+        downtime = closed(people, sandbox, close="soft")
         assert "is closed by us: reopen it" in refused(closing.leave, downtime, "autoland", by=duty, because="Sheriff")
         said = refused(closing.leave, downtime, "mozilla-central", by=duty, because="Sheriff")
         assert "Our message still stands on mozilla-central" in said
@@ -283,7 +335,7 @@ def test_only_what_is_not_ours_is_left_as_it_is(settings, people, duty, way):
 @pytest.mark.parametrize("way", [LINK, PATCH])
 def test_f55_f57_only_what_is_ours_reopens_whatever_others_and_the_service_do(settings, people, duty, way):
     with run_stage.trees_kept(settings, way, names=FOUR) as sandbox:
-        downtime = run_stage.work(run_stage.closed(people, sandbox, trees=FOUR))
+        downtime = run_stage.work(closed(people, sandbox, trees=FOUR))
         assert set(run_stage.words(downtime).values()) == {"closed"}
         run_stage.sheriff(sandbox, "autoland", reason="hg is down")
         run_stage.sheriff(sandbox, "beta", "open", "", [])
@@ -314,22 +366,36 @@ def test_f55_f57_only_what_is_ours_reopens_whatever_others_and_the_service_do(se
             assert word in against(downtime)
         assert "try is gone" in against(downtime)
 
-        # It answers with a page, then not at all: nobody knows anything any more, and says so.
-        sandbox.faults.clear()
-        sandbox.faults.add(Fault("html", status=500))
-        assert run_stage.read(MINUTE).problem
-        for broken in (lambda: None, sandbox.stop):
-            broken()
-            run_stage.read(MINUTE)
+        # It answers with a page: nobody knows anything any more, and says so. When it is back, so is the truth.
+        def nobody_knows():
+            assert run_stage.read(MINUTE).problem
             assert not any(one.is_verified for one in facts.trees_of(downtime, clock.now()))
             assert "was not read since" in refused(reopening.reopen, downtime, ["autoland"], by=duty, op=op())
             assert "mozilla-central" in against(downtime) and against(downtime, "sheriff agrees")
+
+        sandbox.faults.clear()
+        sandbox.faults.add(Fault("html", status=500))
+        nobody_knows()
         assert not downtime.run_trees.exclude(opened_at=None).exists()
+        sandbox.faults.clear()
+        sandbox.faults.add(Fault("vanish", tree="try"))
+        clock.move(MINUTE)
+        run_stage.settle()
+        assert run_stage.words(downtime) == seen | {"mozilla-central": "open"}
+        assert not Closure.objects.standing().filter(about=downtime.about).exists()
+        for name in seen:
+            assert name in against(downtime) and "mozilla-central" not in against(downtime)
+
+        # Then it does not answer at all: what was open is not verified any more, and TREE OPEN waits for it too.
+        sandbox.stop()
+        nobody_knows()
+        clock.move(rules.VERIFIED_WITHIN)
+        assert "mozilla-central is not verified since" in against(downtime)
 
 
 def test_f55_a_sheriff_between_our_reading_and_our_write_keeps_their_closure(settings, people, duty):
     with run_stage.trees_kept(settings, PATCH) as sandbox:
-        downtime = run_stage.work(run_stage.closed(people, sandbox))
+        downtime = run_stage.work(closed(people, sandbox))
         steering.do_step(downtime, Step.CHECKED, by=duty)
         reopening.reopen(downtime, None, by=duty, op=op())
         run_stage.sheriff(sandbox, "autoland", reason="hg is down")
@@ -346,7 +412,7 @@ def test_f55_a_sheriff_between_our_reading_and_our_write_keeps_their_closure(set
 
 def test_the_trees_that_are_verified_reopen_by_name_while_one_is_not(settings, people, duty):
     with run_stage.trees_kept(settings, PATCH) as sandbox:
-        downtime = run_stage.work(run_stage.closed(people, sandbox))
+        downtime = run_stage.work(closed(people, sandbox))
         steering.do_step(downtime, Step.CHECKED, by=duty)
         Tree.objects.filter(name="autoland").update(read_at=clock.now() - timedelta(hours=1))
         said = refused(reopening.reopen, downtime, None, by=duty, op=op())
@@ -358,7 +424,7 @@ def test_the_trees_that_are_verified_reopen_by_name_while_one_is_not(settings, p
 
 def test_a_tree_that_others_close_after_we_opened_it_is_not_open(settings, people, duty):
     with run_stage.trees_kept(settings, PATCH) as sandbox:
-        downtime = run_stage.agreed(people, sandbox)
+        downtime = agreed(people, sandbox)
         run_stage.sheriff(sandbox, "autoland", reason="bustage after the window")
         run_stage.read(MINUTE)
         assert run_stage.words(downtime)["autoland"] == "closed by others"
@@ -369,7 +435,7 @@ def test_a_tree_that_others_close_after_we_opened_it_is_not_open(settings, peopl
 
 def test_what_others_reopened_is_closed_again_by_its_name_and_the_sheriff_is_asked_anew(settings, people, duty):
     with run_stage.trees_kept(settings, PATCH) as sandbox:
-        downtime = run_stage.agreed(people, sandbox)
+        downtime = agreed(people, sandbox)
         run_stage.close(downtime, sandbox, names=["autoland"])
         assert run_stage.words(downtime) == {"autoland": "closed", "mozilla-central": "open"}
         assert not RunStep.objects.filter(step=Step.SHERIFF_AGREES).exists()
@@ -387,7 +453,7 @@ def test_what_others_reopened_is_closed_again_by_its_name_and_the_sheriff_is_ask
 def test_a_tree_goes_back_to_what_it_was(settings, people, duty):
     with run_stage.trees_kept(settings, PATCH) as sandbox:
         run_stage.sheriff(sandbox, "mozilla-central", "approval required", "soft freeze", ["merges"])
-        downtime = run_stage.reopened(people, sandbox)
+        downtime = reopened(people, sandbox)
         told = sandbox.world.tree("mozilla-central")
         assert (told["status"], told["reason"], told["tags"]) == ("approval required", "soft freeze", ["merges"])
         assert run_stage.words(downtime)["mozilla-central"] == "open"
@@ -395,7 +461,7 @@ def test_a_tree_goes_back_to_what_it_was(settings, people, duty):
 
 def test_by_hand_a_tree_stays_closed_while_another_closure_stands_on_it(settings, people, duty):
     with run_stage.trees_kept(settings, BY_HAND):
-        downtime = run_stage.work(run_stage.closed(people))
+        downtime = run_stage.work(closed(people))
         ours = Closure.objects.standing().get(tree__name="autoland")
         assert "run sheet" in refused(workflow.end_by_hand, ours, by=duty)
         lead = people[Role.LEAD]
@@ -412,7 +478,7 @@ def test_by_hand_a_tree_stays_closed_while_another_closure_stands_on_it(settings
 
 def test_r31_nothing_reopens_before_somebody_looked_and_while_work_is_under_way(settings, people, duty):
     with run_stage.trees_kept(settings, BY_HAND):
-        downtime = run_stage.closed(people)
+        downtime = closed(people)
         item = downtime.items.get()
         working.do(item, "start", by=duty)
         said = refused(reopening.reopen, downtime, None, by=duty, op=op())
@@ -469,7 +535,7 @@ def test_look_now_has_the_next_bell_poll_however_lately_it_was_read(
 
 def test_a_change_that_was_accepted_has_the_trees_read_at_once(settings, people, duty):
     with run_stage.trees_kept(settings, PATCH):
-        downtime = run_stage.begun(people)
+        downtime = begun(people)
         closing.close(downtime, None, by=duty, op=op())
         assert Service.objects.get().tried_at is not None
         delivery.deliver(delivery.TREES, seconds=10)
@@ -482,7 +548,7 @@ def test_a_sheriffs_reason_that_names_a_private_bug_stands_in_no_sentence(settin
     BugFactory(pk=1400999, visibility=Visibility.RESTRICTED)
     with run_stage.trees_kept(settings, PATCH) as sandbox:
         run_stage.sheriff(sandbox, "try", reason="the secret of 1400999")
-        downtime = run_stage.work(run_stage.closed(people, sandbox))
+        downtime = run_stage.work(closed(people, sandbox))
         run_stage.sheriff(sandbox, "autoland", reason="the secret of 1400999")
         run_stage.read()
         steering.do_step(downtime, Step.CHECKED, by=duty)

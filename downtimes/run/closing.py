@@ -12,6 +12,7 @@ from django.db import transaction
 from ciduty import clock
 from ciduty.outbox import post, purposes
 from ciduty.outbox.models import TreeChange
+from ciduty.outbox.rules import UNDER_WAY
 from ciduty.outbox.rules import State as DeliveryState
 from ciduty.outbox.wanted import Unwritable
 from ciduty.record import write
@@ -132,8 +133,8 @@ def _chosen(downtime: Downtime, trees: tuple[TreeFacts, ...], names: list[str] |
             "other trees to close those."
         )
     done_there = _closed_there(downtime, among)
-    # What people do at the service was asked of them once; over the API a try that came to nothing is made again.
-    waits = changes_under_way(downtime, CLOSE) if how() == PATCH else _asked(among)
+    asked = {tree.name: tree.row.asked_at for tree in among if tree.word in (Word.CLOSING, Word.TELLING)}
+    waits = waited_for(downtime, CLOSE, asked, among)
     closed = [tree.name for tree in among if tree.word in CLOSED_ALREADY and tree.name not in done_there]
     if names is not None and closed:
         raise NotAllowed(
@@ -145,9 +146,22 @@ def _chosen(downtime: Downtime, trees: tuple[TreeFacts, ...], names: list[str] |
     ]  # fmt: skip
 
 
-def _asked(trees: list[TreeFacts]) -> set[str]:
-    """Return the trees that were asked for already and are waited for."""
-    return {tree.name for tree in trees if tree.word in (Word.CLOSING, Word.TELLING)}
+def waited_for(downtime: Downtime, purpose: str, asked: dict[str, datetime], trees) -> set[str]:
+    """Return which trees of those that were asked for (since when) may still come; the others were tried in vain."""
+    if how() != PATCH:
+        return set(asked)
+    changes = TreeChange.objects.filter(about=downtime.about, purpose=purpose).order_by("pk")
+    newest = {name: one for one in changes for name in one.trees if name in asked and one.created_at >= asked[name]}
+    return {
+        tree.name for tree in trees if tree.name in asked and _may_come(newest.get(tree.name), tree.reading.read_at)
+    }
+
+
+def _may_come(change: TreeChange | None, read_at: datetime | None) -> bool:
+    """Answer whether a change is still to be posted, to be sent, or to be seen by the next poll."""
+    if change is None or change.state in UNDER_WAY:
+        return True
+    return change.state == DeliveryState.ACCEPTED and (read_at is None or read_at <= change.accepted_at)
 
 
 def _closed_there(downtime: Downtime, trees: list[TreeFacts]) -> set[str]:

@@ -14,7 +14,6 @@ from downtimes.models import Downtime, Item
 from downtimes.run import bug_words, facts, finishing, working
 from downtimes.run import rules as run_rules
 from downtimes.run.forms import ItemForm, ShownForm
-from downtimes.run.sheet_rows import without_private_words
 from downtimes.run.sheet_views import again, back, do, downtime_or_404
 
 _OP = "op_"
@@ -116,7 +115,7 @@ def tree_open(request, downtime_id):
 def _letter(request, downtime: Downtime, status: int = 200):
     at = moment_of(request)
     letter = finishing.letter(downtime, at)
-    seen = without_private_words(facts.facts_of(downtime, at, request.user))
+    seen = facts.facts_of(downtime, at, request.user)
     runs = downtime.state in rules.UNDER_WAY
     context = {
         "downtime": downtime,

@@ -53,16 +53,19 @@ def _judged(
     downtime: Downtime, trees: tuple[TreeFacts, ...], names: list[str] | None
 ) -> tuple[list[TreeFacts], list[TreeFacts]]:
     """Return the trees that may go, and those that stay as they are; what was asked for or is settled is neither."""
+    asked = {tree.name: tree.row.reopen_asked_at for tree in trees if tree.word == Word.REOPENING}
+    waits = closing.waited_for(downtime, REOPEN, asked, trees)
     under_way = closing.changes_under_way(downtime, REOPEN)
     chosen, staying = [], []
     for tree in trees:
         if names is not None and tree.name not in names:
             continue
-        if is_ours(tree):
+        if tree.word == Word.REOPENING:
+            is_named = names is not None and closing.how() == PATCH  # it need not wait for other trees
+            if tree.name not in waits or (is_named and tree.name not in under_way):
+                chosen.append(tree)
+        elif is_ours(tree):
             chosen.append(tree)
-        elif tree.word == Word.REOPENING:
-            if names is not None and closing.how() == PATCH and tree.name not in under_way:
-                chosen.append(tree)  # what the outbox tried before came to nothing
         elif tree.word not in SETTLED:
             staying.append(tree)
     return chosen, staying

@@ -29,6 +29,7 @@ _HASH = base64.b64encode(sha256(STYLE.encode()).digest()).decode()
 #: Nothing is loaded, nothing runs, nothing is sent: this file is to be read.
 POLICY = {
     "default-src": ["'none'"],
+    "object-src": ["'none'"],
     "style-src": [f"'sha256-{_HASH}'"],
     "base-uri": ["'none'"],
     "form-action": ["'none'"],

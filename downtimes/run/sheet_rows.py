@@ -1,10 +1,9 @@
 """The rows of a run sheet: each tree, each piece of work, each step, as one person may see it. Reads nothing itself."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ciduty.bugzilla.models import Visibility
-from ciduty.trees import confidential
 from downtimes.models import Item, RunStep, RunTree
 from downtimes.rules import ITEM_MOVES, OUTCOMES, ItemState
 from downtimes.run.rules import OURS, RunFacts, Step, TreeFacts, Word, is_closed
@@ -23,7 +22,7 @@ WITH_WORDS = {"land": "Landed", "roll back": "Rolled back", "leave": "Not done"}
 
 @dataclass(frozen=True)
 class TreeLine:
-    """One tree of the sheet. `why` is a sentence that all who see the sheet may read."""
+    """One tree of the sheet. `why` is a sentence that all who see the sheet may read (`facts.py` saw to the reason)."""
 
     name: str
     word: Word
@@ -34,18 +33,6 @@ class TreeLine:
     is_trouble: bool
     may_claim: bool
     may_leave: bool
-
-
-def without_private_words(facts: RunFacts) -> RunFacts:
-    """Return the facts without reasons that name a bug which is not public: gates and rows quote them. One query."""
-    private = confidential.private_among(tree.reading.reason for tree in facts.trees)
-    if not private:
-        return facts
-    trees = tuple(
-        replace(tree, reading=replace(tree.reading, reason=confidential.public(tree.reading.reason, private)))
-        for tree in facts.trees
-    )
-    return replace(facts, trees=trees)
 
 
 def tree_lines(facts: RunFacts, rows: list[RunTree], told_since: dict[str, datetime], is_running: bool) -> list:
