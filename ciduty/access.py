@@ -125,8 +125,8 @@ PAGES = {
     "cancel_downtime": "plan downtimes",
     "ask_for_emergency": "plan downtimes",
     "agree_to_emergency": "agree to emergencies",
-    "run_downtime": "see downtime plans",
-    "run_downtime_saved": "see downtime plans",
+    "run_downtime": "see own things",  # a worker too: the view asks
+    "run_downtime_saved": "see own things",
     "begin_downtime": "run downtimes",
     "hold_downtime": "run downtimes",
     "release_downtime": "run downtimes",
@@ -138,7 +138,7 @@ PAGES = {
     "leave_run_tree": "run downtimes",
     "reopen_run_trees": "run downtimes",
     "look_at_run_trees": "run downtimes",
-    "do_run_item": "see downtime plans",  # the worker of the item, or CiDuty: the verb asks
+    "do_run_item": "see own things",  # the worker of the item, or CiDuty: the verb asks
     "tell_run_bugs": "run downtimes",
     "tree_open": "run downtimes",
     "add_outage": "run downtimes",

@@ -18,6 +18,7 @@ from ciduty.typed import MOST_ID
 from downtimes import agreement, calendar, needs, rules, showing, timeline
 from downtimes.models import Downtime
 from downtimes.rules import State
+from downtimes.run import topic
 from downtimes.showing import Standing
 
 PAGE = 20
@@ -49,6 +50,7 @@ def downtimes(request):
         "plans": plans(request.user, at),
         "asks": agreement.waiting_for(request.user) if request.user.is_authenticated else [],
         "may_plan": access.may_plan_downtimes(request.user),
+        "topic": topic.topic_line(at) if access.may_run_downtimes(request.user) else "",
         "may_keep_lists": access.may_keep_lists_and_approvers(request.user),
     }
     return render(request, "downtimes/public/list.html", context)

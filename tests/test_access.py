@@ -141,8 +141,8 @@ TABLE = {
     "cancel_downtime": ("/downtimes/{row}/cancel/", "sfffmm", "sfffee"),
     "ask_for_emergency": ("/downtimes/{row}/emergency/", "sfffmm", "sfffee"),
     "agree_to_emergency": ("/downtimes/{row}/emergency/agree/", "sffmff", "sff>ff"),
-    "run_downtime": ("/downtimes/{row}/run/", "sf....", "sfmmmm"),
-    "run_downtime_saved": ("/downtimes/{row}/run/saved/", "sf....", "sfmmmm"),
+    "run_downtime": ("/downtimes/{row}/run/", "sn....", "smmmmm"),
+    "run_downtime_saved": ("/downtimes/{row}/run/saved/", "sn....", "smmmmm"),
     "begin_downtime": ("/downtimes/{row}/run/begin/", "sfffmm", "sfff>>"),
     "hold_downtime": ("/downtimes/{row}/run/hold/", "sfffmm", "sfffee"),
     "release_downtime": ("/downtimes/{row}/run/go-ahead/", "sfffmm", "sfffee"),
@@ -154,7 +154,7 @@ TABLE = {
     "look_at_run_trees": ("/downtimes/{row}/run/look/", "sfffmm", "sfff>>"),
     "claim_run_tree": ("/downtimes/{row}/run/trees/{tree}/claim/", "sfffmm", "sfff>>"),
     "leave_run_tree": ("/downtimes/{row}/run/trees/{tree}/leave/", "sfffmm", "sfffee"),
-    "do_run_item": ("/downtimes/{row}/run/items/{row}/", "sfmmmm", "sfffee"),  # neither the manager nor IT does it
+    "do_run_item": ("/downtimes/{row}/run/items/{row}/", "smmmmm", "snffee"),  # neither the manager nor IT does it
     "tell_run_bugs": ("/downtimes/{row}/run/bugs/", "sfff..", "sfffee"),
     "tree_open": ("/downtimes/{row}/run/tree-open/", "sfff..", "sfffee"),
     "add_outage": ("/downtimes/outage/", "sfff..", "sfffee"),

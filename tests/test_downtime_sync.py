@@ -4,17 +4,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ciduty import clock
+from ciduty import clock, states
 from ciduty.bugzilla import mirror, poll
 from ciduty.bugzilla.models import Bug, TrackedId, Visibility
 from ciduty.outbox import delivery
 from ciduty.outbox.models import BugUpdate
 from ciduty.people.roles import Role
 from ciduty.record.models import Entry
-from downtimes import requesting, review, sync
+from downtimes import flag_writes, requesting, review, sync
 from downtimes.models import Nomination, SyncState
 from downtimes.requesting_bug import NewBug
-from downtimes.rules import NominationState
+from downtimes.rules import NOMINATION_MOVES, NominationState
 from tests.cast import BugTextFactory, NominationFactory, cycle_done, every_row, file
 
 pytestmark = pytest.mark.django_db
@@ -161,6 +161,20 @@ def test_a_flag_that_is_set_again_after_we_declined_asks_again(bugzilla, duty):
     nomination = Nomination.objects.get()
     assert (nomination.state, nomination.because, nomination.flag_wanted) == (NominationState.REQUESTED, "", "")
     assert Entry.objects.filter(about=nomination.about, verb="ask again", actor="outside").count() == 1
+
+
+def test_a_flag_that_is_set_again_after_the_work_landed_asks_again(bugzilla, duty):
+    bug = flagged(bugzilla)
+    nomination = Nomination.objects.get()
+    Nomination.objects.filter(pk=nomination.pk).update(state=NominationState.ACCEPTED)
+    states.move(nomination, NOMINATION_MOVES, "finish", "Done", by=duty, at=clock.now())
+    flag_writes.tell(nomination, "landed", by=duty, op="0123abcd")
+    deliver()
+    later_poll()
+    assert Nomination.objects.get().state == NominationState.DONE
+    set_flag(bugzilla, bug, "?")
+    later_poll()
+    assert Nomination.objects.get().state == NominationState.REQUESTED
 
 
 def test_our_own_refusal_that_bugzilla_has_not_taken_yet_is_no_new_request(bugzilla, duty):

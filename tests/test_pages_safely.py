@@ -271,8 +271,15 @@ def ask_everything(clients, people, demo):
     }
 
 
+def is_saved(asked, answer):
+    """Answer whether it is a file to be kept, whose own strict policy stands in test_run_sheet.py."""
+    return re.fullmatch(r"/downtimes/\d+/run/saved/", asked[2]) and answer.status_code == 200
+
+
 def test_every_answer_carries_the_headers_that_protect(every_answer):
     for asked, answer in every_answer.items():
+        if is_saved(asked, answer):
+            continue
         signs_off = asked[2].startswith("/sign-off/") and answer.status_code in (200, 422)
         is_letter = signs_off or asked[2].startswith(LETTERS)
         for name, value in (EVERYWHERE | LETTERS_OWN if is_letter else EVERYWHERE).items():
@@ -320,7 +327,9 @@ def test_the_pages_of_downtimes_were_really_read(every_answer):
 
 def test_nothing_runs_or_styles_inline_on_any_page(every_answer):
     pages = [
-        answer for answer in every_answer.values() if answer.headers.get("Content-Type", "").startswith("text/html")
+        answer
+        for asked, answer in every_answer.items()
+        if answer.headers.get("Content-Type", "").startswith("text/html") and not is_saved(asked, answer)
     ]
     assert len(pages) > 50
     for answer in pages:
@@ -385,7 +394,7 @@ def queries(client, address, headers=None):
 @pytest.mark.parametrize(
     ("role", "address", "most"),
     [
-        (Role.DUTY, "/", 19),
+        (Role.DUTY, "/", 21),
         (Role.DUTY, "/loaners/?show=all", 14),
         (Role.DEVELOPER, "/loaners/", 14),
         (Role.PUBLIC, "/", 10),
@@ -407,7 +416,7 @@ def test_one_request_asks_as_often_for_fifty_events_as_for_five(clients, setting
     events_of(request, 5)
     few = queries(clients[Role.DUTY], f"/loaners/{request.pk}/")
     events_of(request, 45)
-    assert queries(clients[Role.DUTY], f"/loaners/{request.pk}/") == few <= 27
+    assert queries(clients[Role.DUTY], f"/loaners/{request.pk}/") == few <= 28
 
 
 def test_the_people_page_asks_as_often_for_fifty_people_as_for_five(clients):

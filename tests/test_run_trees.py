@@ -249,9 +249,12 @@ def test_what_the_outbox_tried_in_vain_is_asked_for_anew(settings, people, duty)
         run_stage.close(downtime, sandbox)
         assert set(run_stage.words(downtime).values()) == {"closing"}
         assert "not closed yet" in against(downtime, "start")
+        for form in [op()] * 2:  # a page that was not loaded anew changes nothing, and keeps nothing from being done
+            closing.close(downtime, None, by=duty, op=form)
+            delivery.deliver(delivery.TREES, seconds=10)
         settings.TREESTATUS_TOKEN = BOT_TOKEN
         run_stage.close(downtime, sandbox)
-        assert set(run_stage.words(downtime).values()) == {"closed"} and TreeChange.objects.count() == 2
+        assert set(run_stage.words(downtime).values()) == {"closed"} and TreeChange.objects.count() == 3
         run_stage.work(downtime)
         settings.TREESTATUS_TOKEN = "not the one"
         run_stage.reopen(downtime, sandbox)

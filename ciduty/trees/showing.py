@@ -110,13 +110,16 @@ def service_facts(service: Service | None, at: datetime) -> ServiceFacts:
     )
 
 
-def board(at: datetime) -> Board:
-    """Return every tree at a moment. Six queries, however many there are."""
+def board(at: datetime, *, with_history: bool = True) -> Board:
+    """Return every tree at a moment. Six queries, however many there are.
+
+    Without the history of the last weeks it is four, and the trees stand by name.
+    """
     service = polling.current_service()
     facts = service_facts(service, at)
     rows = list(Tree.objects.all())
     closures = list(Closure.objects.standing().select_related("owner"))
-    lately = stretches.between(at - rules.LATELY, at)
+    lately = stretches.between(at - rules.LATELY, at) if with_history else []
     private = _private(rows, closures, lately)
     times = Counter(one.tree for one in lately)
     mine: dict[int, list[Closure]] = {}

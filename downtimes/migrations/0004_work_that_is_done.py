@@ -4,15 +4,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('downtimes', '0003_the_run'),
+        ("downtimes", "0003_the_run"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='nomination',
-            name='state',
-            field=models.CharField(choices=[('requested', 'Requested'), ('accepted', 'Accepted'), ('deferred', 'Deferred'), ('declined', 'Declined'), ('withdrawn', 'Withdrawn'), ('done', 'Done')], default='requested', max_length=12),
+            model_name="nomination",
+            name="state",
+            field=models.CharField(
+                choices=[
+                    ("requested", "Requested"),
+                    ("accepted", "Accepted"),
+                    ("deferred", "Deferred"),
+                    ("declined", "Declined"),
+                    ("withdrawn", "Withdrawn"),
+                    ("done", "Done"),
+                ],
+                default="requested",
+                max_length=12,
+            ),
         ),
     ]

@@ -10,11 +10,9 @@ from django.conf import settings
 from django.db import transaction
 
 from ciduty import clock
-from ciduty.outbox import post, purposes
+from ciduty.outbox import purposes
 from ciduty.outbox.models import TreeChange
-from ciduty.outbox.rules import UNDER_WAY
 from ciduty.outbox.rules import State as DeliveryState
-from ciduty.outbox.wanted import Unwritable
 from ciduty.record import write
 from ciduty.states import NotAllowed
 from ciduty.trees import confidential, polling, workflow
@@ -22,7 +20,7 @@ from ciduty.trees.models import Closure, Tree
 from ciduty.trees.rules import Category, category_of
 from downtimes.models import Downtime, RunTree
 from downtimes.rules import State
-from downtimes.run import before, facts, locking, rules
+from downtimes.run import before, changing, facts, locking, rules
 from downtimes.run.rules import MESSAGE, NEEDS_NOTHING_TO_CLOSE, Step, TreeFacts, Word
 
 CLOSE = "downtimes: close trees"
@@ -134,7 +132,10 @@ def _chosen(downtime: Downtime, trees: tuple[TreeFacts, ...], names: list[str] |
         )
     done_there = _closed_there(downtime, among)
     asked = {tree.name: tree.row.asked_at for tree in among if tree.word in (Word.CLOSING, Word.TELLING)}
-    waits = waited_for(downtime, CLOSE, asked, among)
+    waits = set(asked)
+    if how() == PATCH:
+        later = {tree.name for tree in among if tree.word == Word.TELLING}
+        waits = changing.waited_for(downtime, CLOSE, among, asked, later)
     closed = [tree.name for tree in among if tree.word in CLOSED_ALREADY and tree.name not in done_there]
     if names is not None and closed:
         raise NotAllowed(
@@ -144,24 +145,6 @@ def _chosen(downtime: Downtime, trees: tuple[TreeFacts, ...], names: list[str] |
     return [
         tree for tree in among if (tree.word in wanted and tree.name not in waits) or tree.name in done_there
     ]  # fmt: skip
-
-
-def waited_for(downtime: Downtime, purpose: str, asked: dict[str, datetime], trees) -> set[str]:
-    """Return which trees of those that were asked for (since when) may still come; the others were tried in vain."""
-    if how() != PATCH:
-        return set(asked)
-    changes = TreeChange.objects.filter(about=downtime.about, purpose=purpose).order_by("pk")
-    newest = {name: one for one in changes for name in one.trees if name in asked and one.created_at >= asked[name]}
-    return {
-        tree.name for tree in trees if tree.name in asked and _may_come(newest.get(tree.name), tree.reading.read_at)
-    }
-
-
-def _may_come(change: TreeChange | None, read_at: datetime | None) -> bool:
-    """Answer whether a change is still to be posted, to be sent, or to be seen by the next poll."""
-    if change is None or change.state in UNDER_WAY:
-        return True
-    return change.state == DeliveryState.ACCEPTED and (read_at is None or read_at <= change.accepted_at)
 
 
 def _closed_there(downtime: Downtime, trees: list[TreeFacts]) -> set[str]:
@@ -177,12 +160,6 @@ def _closed_there(downtime: Downtime, trees: list[TreeFacts]) -> set[str]:
 def _is_unasked(tree: TreeFacts) -> bool:
     row = tree.row
     return row.asked_at is None and not row.only_message and not rules.is_closed(row.status_before) and not row.by_hand
-
-
-def changes_under_way(downtime: Downtime, purpose: str) -> set[str]:
-    """Return the trees of which the outbox holds a change that is under way."""
-    rows = TreeChange.objects.under_way().filter(about=downtime.about, purpose=purpose)
-    return {name for row in rows for name in row.trees}
 
 
 def _ask(row: RunTree, standing: dict, by, at: datetime) -> None:
@@ -222,22 +199,12 @@ def _close_over_api(downtime: Downtime, rows: list[RunTree], by, op: str, at: da
             "tags": [category(downtime)], "remember": True,
         }  # fmt: skip
         seen = {row.name: _seen(row.before) for row in hard}
-        caused.append(post_change(downtime, CLOSE, f"close {op}", wants, seen, by))
+        caused.append(changing.post_change(downtime, CLOSE, f"close {op}", wants, seen, by))
     return caused + post_messages(downtime, at)
 
 
 def _seen(standing: dict) -> dict:
     return {name: standing.get(name) for name in ("status", "reason", "log_id")}
-
-
-def post_change(downtime: Downtime, purpose: str, what: str, wants: dict, seen: dict, by) -> TreeChange:
-    """Write a change of trees into the outbox, and return its row. Raises NotAllowed for one that cannot go out."""
-    try:
-        return post.tree_change(
-            key=f"{downtime.about} {what}"[:200], purpose=purpose, about=downtime.about, wants=wants, seen=seen, by=by
-        )
-    except Unwritable as problem:
-        raise NotAllowed(f"The service would not take this: {problem}.") from None
 
 
 def post_messages(downtime: Downtime, at: datetime) -> list[TreeChange]:
@@ -254,7 +221,7 @@ def post_messages(downtime: Downtime, at: datetime) -> list[TreeChange]:
         what = f"tell {row.name} {row.asked_at.isoformat()}"
         if f"{downtime.about} {what}" not in posted:
             wants, seen = {"trees": [row.name], "motd": MESSAGE}, {row.name: {"motd": telling[row.name].motd}}
-            found.append(post_change(downtime, CLOSE, what, wants, seen, row.asked_by))
+            found.append(changing.post_change(downtime, CLOSE, what, wants, seen, row.asked_by))
     return found
 
 
@@ -373,7 +340,7 @@ def holds_our_message(tree: TreeFacts) -> bool:
 
 def register() -> None:
     """Make known why trees are closed over the service's API."""
-    purposes.register(purposes.Purpose(CLOSE, "Trees are closed for a downtime", may_still_go, happened))
+    purposes.register(purposes.Purpose(CLOSE, "Trees are closed for a downtime", may_still_go, changing.happened))
 
 
 def may_still_go(row: TreeChange) -> purposes.Stop | None:
@@ -388,9 +355,3 @@ def may_still_go(row: TreeChange) -> purposes.Stop | None:
             f"{rules.named(gone)} is not to be closed any more: close the others anew on the run sheet.", for_good=True
         )
     return None
-
-
-def happened(row: TreeChange) -> None:
-    """Have polling look whether it is so."""
-    if row.state == DeliveryState.ACCEPTED:
-        polling.ask_now()

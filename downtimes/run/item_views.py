@@ -14,7 +14,7 @@ from downtimes.models import Downtime, Item
 from downtimes.run import bug_words, facts, finishing, working
 from downtimes.run import rules as run_rules
 from downtimes.run.forms import ItemForm, ShownForm
-from downtimes.run.sheet_views import again, back, do, downtime_or_404
+from downtimes.run.sheet_views import again, back, do, downtime_or_404, sheet_or_404
 
 _OP = "op_"
 _DID = {
@@ -29,7 +29,7 @@ _DID = {
 @require_POST
 def do_item(request, downtime_id, item_id):
     """Move one piece of work: its worker may, and CiDuty."""
-    item = _item_or_404(downtime_id, item_id)
+    item = _item_or_404(request, downtime_id, item_id)
     downtime = item.downtime
     if not working.may_do(item, request.user):
         raise PermissionDenied
@@ -43,8 +43,8 @@ def do_item(request, downtime_id, item_id):
     )  # fmt: skip
 
 
-def _item_or_404(downtime_id: int, item_id: int) -> Item:
-    downtime = downtime_or_404(downtime_id)
+def _item_or_404(request, downtime_id: int, item_id: int) -> Item:
+    downtime = sheet_or_404(request, downtime_id)
     if item_id > MOST_ID:
         raise Http404
     item = get_object_or_404(downtime.items.all(), pk=item_id)

@@ -16,7 +16,7 @@ from ciduty.trees import polling, workflow
 from ciduty.trees.rules import Status
 from downtimes.models import Downtime, RunTree
 from downtimes.rules import State
-from downtimes.run import before, closing, facts, locking, rules
+from downtimes.run import before, changing, closing, facts, locking, rules
 from downtimes.run.closing import BY_HAND, LINK, PATCH
 from downtimes.run.rules import OURS, SETTLED, Step, TreeFacts, Word
 
@@ -54,14 +54,18 @@ def _judged(
 ) -> tuple[list[TreeFacts], list[TreeFacts]]:
     """Return the trees that may go, and those that stay as they are; what was asked for or is settled is neither."""
     asked = {tree.name: tree.row.reopen_asked_at for tree in trees if tree.word == Word.REOPENING}
-    waits = closing.waited_for(downtime, REOPEN, asked, trees)
-    under_way = closing.changes_under_way(downtime, REOPEN)
+    over_api = closing.how() == PATCH
+    waits = set(asked)
+    if over_api:
+        later = {tree.name for tree in trees if not tree.row.only_message}
+        waits = changing.waited_for(downtime, REOPEN, list(trees), asked, later)
+    under_way = changing.changes_under_way(downtime, REOPEN)
     chosen, staying = [], []
     for tree in trees:
         if names is not None and tree.name not in names:
             continue
         if tree.word == Word.REOPENING:
-            is_named = names is not None and closing.how() == PATCH  # it need not wait for other trees
+            is_named = names is not None and over_api  # it need not wait for other trees
             if tree.name not in waits or (is_named and tree.name not in under_way):
                 chosen.append(tree)
         elif is_ours(tree):
@@ -120,7 +124,7 @@ def _open_over_api(downtime: Downtime, rows: list[RunTree], by, op: str, at: dat
     now_there = before.trees_of([row.name for row in told])
     for row in told:
         wants, seen = {"trees": [row.name], "motd": row.before.get("motd", "")}, {"motd": now_there[row.name].motd}
-        caused.append(closing.post_change(downtime, REOPEN, f"untell {row.name} {op}", wants, {row.name: seen}, by))
+        caused.append(changing.post_change(downtime, REOPEN, f"untell {row.name} {op}", wants, {row.name: seen}, by))
     closed = [row for row in rows if not row.only_message]
     if closed and not told:
         caused.append(_post_closed(downtime, closed, f"reopen {op}", by))
@@ -130,7 +134,7 @@ def _open_over_api(downtime: Downtime, rows: list[RunTree], by, op: str, at: dat
 def _post_closed(downtime: Downtime, rows: list[RunTree], what: str, by) -> TreeChange:
     now_there = before.trees_of([row.name for row in rows])
     seen = {row.name: {"status": "closed", "reason": now_there[row.name].reason, "log_id": row.log_id} for row in rows}
-    return closing.post_change(downtime, REOPEN, what, {"each": [_as_before(row) for row in rows]}, seen, by)
+    return changing.post_change(downtime, REOPEN, what, {"each": [_as_before(row) for row in rows]}, seen, by)
 
 
 def _as_before(row: RunTree) -> dict:
@@ -167,7 +171,7 @@ def post_what_waits(downtime: Downtime, at: datetime) -> list[TreeChange]:
 
 def register() -> None:
     """Make known why trees are reopened over the service's API."""
-    purposes.register(purposes.Purpose(REOPEN, "Trees are reopened after a downtime", may_still_go, closing.happened))
+    purposes.register(purposes.Purpose(REOPEN, "Trees are reopened after a downtime", may_still_go, changing.happened))
 
 
 def may_still_go(row: TreeChange) -> purposes.Stop | None:

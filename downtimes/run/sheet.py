@@ -8,6 +8,7 @@ from hashlib import sha256
 
 from django.conf import settings
 
+from ciduty import access
 from ciduty.outbox import post
 from ciduty.outbox.rows import messages_of
 from ciduty.record.models import Entry
@@ -136,6 +137,7 @@ def sheet(downtime: Downtime, person, at: datetime, **typed) -> dict:
             "topic": topic.topic_line(at),
             "timeline": timeline(downtime.about, without=("mail accepted",)),
             "messages_of_it": messages_of(downtime.about, person),
+            "sees_plan": access.may_see_downtime_plans(person),
             "review": Review.objects.filter(downtime=downtime).first() if runs else None,
             "mend_at": _mend_at(typed),
             "window": _window(downtime),

@@ -7,11 +7,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from ciduty import access
 from ciduty.desk.context import moment_of
 from ciduty.states import NotAllowed
 from ciduty.typed import MOST_ID
 from downtimes.models import Downtime
-from downtimes.run import pieces, saved, sheet
+from downtimes.run import pieces, saved, sheet, working
 
 
 def downtime_or_404(downtime_id: int) -> Downtime:
@@ -21,10 +22,18 @@ def downtime_or_404(downtime_id: int) -> Downtime:
     return get_object_or_404(Downtime.objects.select_related("duty", "emergency_by", "made_by"), pk=downtime_id)
 
 
+def sheet_or_404(request, downtime_id: int) -> Downtime:
+    """Return a downtime whose run sheet this person may see: who sees plans, and its workers once it is announced."""
+    downtime = downtime_or_404(downtime_id)
+    if not access.may_see_downtime_plans(request.user) and not working.does_work_in(downtime, request.user):
+        raise Http404
+    return downtime
+
+
 @require_safe
 def run_downtime(request, downtime_id):
     """Show the run sheet; to itself it answers with what refreshes: the head and the trees."""
-    downtime = downtime_or_404(downtime_id)
+    downtime = sheet_or_404(request, downtime_id)
     if request.htmx:
         parts = sheet.live(downtime, request.user, moment_of(request), request.GET.get("seen", ""))
         return render(request, "downtimes/run/_parts.html", parts)
@@ -41,7 +50,7 @@ def _page(request, downtime: Downtime, status: int = 200, **typed):
 @csp(saved.POLICY)
 def run_downtime_saved(request, downtime_id):
     """Give the whole sheet as one file, to be kept or printed before the network goes away."""
-    downtime = downtime_or_404(downtime_id)
+    downtime = sheet_or_404(request, downtime_id)
     to_print = "print" in request.GET
     return saved.response(request, downtime, sheet.sheet(downtime, request.user, moment_of(request)), to_print)
 

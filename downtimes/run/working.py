@@ -9,7 +9,7 @@ from django.db import transaction
 from ciduty import access, clock, states
 from ciduty.people.models import logins_of
 from ciduty.states import NotAllowed
-from downtimes.models import Item
+from downtimes.models import Downtime, Item
 from downtimes.rules import ITEM_MOVES, OUTCOMES, ItemState
 from downtimes.run import facts, locking, rules
 from downtimes.run.rules import Step
@@ -30,6 +30,14 @@ NOTHING_SAID = {"ended_at": None, "outcome_words": "", "outcome_by": None}
 def may_do(item: Item, by) -> bool:
     """Answer whether the person may say what becomes of a piece of work: its worker, or CiDuty."""
     return access.may_run_downtimes(by) or item.worker.lower() in logins_of(by)
+
+
+def does_work_in(downtime: Downtime, person) -> bool:
+    """Answer whether somebody is named as worker in a downtime that was announced: then the run sheet is theirs too."""
+    if downtime.told_first_at is None:
+        return False
+    workers = {worker.lower() for worker in downtime.items.exclude(worker="").values_list("worker", flat=True)}
+    return not workers.isdisjoint(logins_of(person))
 
 
 @transaction.atomic
