@@ -15,7 +15,7 @@ def measure() -> list:
 
     person = Person.objects.create(username="bench runs", role="duty")
     downtime = _fill(person)
-    browser = Client()
+    browser = Client(SERVER_NAME="localhost")
     browser.force_login(person)
     what = f"the run sheet, {ITEMS} items, {TREES} trees"
     return loans.beside(browser, f"/downtimes/{downtime.pk}/run/", what, _bare, ITEMS + TREES)
