@@ -12,9 +12,12 @@ from downtimes.rules import OUTCOMES, Close, ItemState, Kind
 from downtimes.run.rules import AUTOLAND, Reading, RunFacts, Step, TreeFacts, TreeRow, WorkFacts, tree_facts
 
 
-def facts_of(downtime: Downtime, at: datetime, by) -> RunFacts:
-    """Return a downtime as the gates see it when this person asks at a moment. Eight queries, however much is in it."""
-    steps = steps_of(downtime)
+def facts_of(downtime: Downtime, at: datetime, by, steps: dict[str, RunStep] | None = None) -> RunFacts:
+    """Return a downtime as the gates see it when this person asks at a moment. Eight queries, however much is in it.
+
+    `steps`: those that were done, where they were read already.
+    """
+    steps = steps_of(downtime) if steps is None else steps
     trees = trees_of(downtime, at)
     agreed = steps.get(Step.SHERIFF_AGREES)
     return RunFacts(
@@ -106,7 +109,7 @@ def _sayable(readings: dict[str, Reading]) -> dict[str, Reading]:
 def _by_hand(row: Tree | None, ours: bool, at: datetime) -> Reading:
     if row is None or not row.by_hand:
         return Reading(status="open", read_at=at)
-    return Reading(status=row.status or "open", reason=row.reason, read_at=at, ours_stands=ours)
+    return Reading(status=row.status or "open", reason=row.reason, read_at=at, ours_stands=ours, since=row.since)
 
 
 def _read(row: Tree | None, is_sure: bool) -> Reading:
@@ -120,6 +123,7 @@ def _read(row: Tree | None, is_sure: bool) -> Reading:
         is_gone=row.gone_at is not None,
         is_sure=is_sure,
         read_at=row.read_at,
+        since=row.since,
     )
 
 

@@ -128,11 +128,11 @@ def may_still_go(row: Mail) -> purposes.Stop | None:
 
 
 def overdue_draft(downtime: Downtime, at: datetime) -> tuple[datetime, str]:
-    """Return a new end and the words for it, drafted from the work that is not over, for a person to change. One query.
+    """Return a new end and the words for it, drafted from the work that is not over. At most one query.
 
     The end is a quarter of an hour's; each piece of work gets what is left of its planned minutes.
     """
-    items = list(downtime.items.filter(state__in=[ItemState.PLANNED, ItemState.UNDER_WAY]))
+    items = [item for item in downtime.items.all() if item.state in (ItemState.PLANNED, ItemState.UNDER_WAY)]
     left = sum((_left_of(item, at) for item in items), timedelta())
     ends_at = _round_up(max(at + max(left, LEAST), (downtime.ends_at or at) + STEP))
     return ends_at, _because(items)

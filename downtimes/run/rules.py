@@ -80,6 +80,7 @@ class Reading:
     is_sure: bool = True  # the service answers, or duty says it by hand
     read_at: datetime | None = None
     ours_stands: bool = False  # by hand: the closure that we wrote stands on it
+    since: datetime | None = None  # of its status, as far as anybody knows
 
 
 @dataclass(frozen=True)

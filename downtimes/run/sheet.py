@@ -17,7 +17,7 @@ from ciduty.trees import polling, showing
 from downtimes import local_times, notice_times, rules
 from downtimes.models import Downtime, Review
 from downtimes.rules import State
-from downtimes.run import closing, next_step, sheet_parts, topic
+from downtimes.run import closing, next_step, reviewing, sheet_parts, topic
 from downtimes.run import rules as run_rules
 from downtimes.run.rules import Step
 from downtimes.run.sheet_core import Core, core
@@ -123,8 +123,11 @@ def _length(length: timedelta) -> str:
 # --- the whole page ---------------------------------------------------------------------------------------------------
 
 
-def sheet(downtime: Downtime, person, at: datetime, **typed) -> dict:
-    """Return everything of the page; `typed` are forms that were refused, by the name of their place."""
+def sheet(downtime: Downtime, person, at: datetime, with_history: bool = False, **typed) -> dict:
+    """Return everything of the page; `typed` are forms that were refused, by the name of their place.
+
+    Its history is read where somebody asks for it, and once it is over: in the night the page must be quick.
+    """
     known = core(downtime, person, at)
     runs = known.rights.runs
     return (
@@ -135,16 +138,31 @@ def sheet(downtime: Downtime, person, at: datetime, **typed) -> dict:
         | sheet_parts.after(known, typed)
         | {
             "topic": topic.topic_line(at),
-            "timeline": timeline(downtime.about, without=("mail accepted",)),
-            "messages_of_it": messages_of(downtime.about, person),
             "sees_plan": access.may_see_downtime_plans(person),
-            "review": Review.objects.filter(downtime=downtime).first() if runs else None,
+            "review": _review(known),
+            "learned": reviewing.on_same_systems(downtime) if runs and downtime.state in rules.PLANNED else [],
             "mend_at": _mend_at(typed),
             "window": _window(downtime),
             "times": _times(known),
             "sheriff_told": known.seen.sheriff_told,
         }
+        | (_history(known) if with_history or downtime.state in rules.OVER else {})
     )
+
+
+def _review(known: Core) -> Review | None:
+    if not known.rights.runs or known.downtime.state not in rules.OVER:
+        return None
+    return Review.objects.filter(downtime=known.downtime).first()
+
+
+def _history(known: Core) -> dict:
+    about = known.downtime.about
+    return {
+        "shows_history": True,
+        "timeline": timeline(about, without=("mail accepted",)),
+        "messages_of_it": messages_of(about, known.person),
+    }
 
 
 def _mend_at(typed: dict) -> str:

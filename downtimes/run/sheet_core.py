@@ -8,7 +8,6 @@ from django.db.models import prefetch_related_objects
 from ciduty import access
 from ciduty.bugzilla.models import Bug
 from ciduty.people.models import logins_of
-from ciduty.trees.models import Tree
 from downtimes import facts as plan_facts
 from downtimes import rules
 from downtimes.models import Downtime
@@ -47,20 +46,20 @@ class Core:
 def core(downtime: Downtime, person, at: datetime) -> Core:
     """Return what the parts of the sheet are made of."""
     prefetch_related_objects([downtime], "items", "run_trees")
-    seen = facts.facts_of(downtime, at, person)
+    steps = facts.steps_of(downtime)
+    seen = facts.facts_of(downtime, at, person, steps)
     rights, rows = _rights(downtime, person, seen), list(downtime.run_trees.all())
     items = list(downtime.items.all())
     visibility = dict(Bug.objects.filter(pk__in=[one.bug_id for one in items]).values_list("pk", "visibility"))
-    told_since = dict(Tree.objects.filter(name__in=[tree.name for tree in seen.trees]).values_list("name", "since"))
     return Core(
         downtime=downtime,
         person=person,
         at=at,
         seen=seen,
         rights=rights,
-        trees=tree_lines(seen, rows, told_since, rights.is_running and rights.runs),
+        trees=tree_lines(seen, rows, rights.is_running and rights.runs),
         work=work_lines(items, visibility, downtime.begun_at or downtime.starts_at, at, rights),
-        steps=facts.steps_of(downtime),
+        steps=steps,
         begin=against_beginning(downtime, seen, at),
     )
 

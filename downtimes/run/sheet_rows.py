@@ -35,19 +35,19 @@ class TreeLine:
     may_leave: bool
 
 
-def tree_lines(facts: RunFacts, rows: list[RunTree], told_since: dict[str, datetime], is_running: bool) -> list:
-    """Return the trees in the order in which they are closed. `told_since`: since when each stands as it was read."""
+def tree_lines(facts: RunFacts, rows: list[RunTree], is_running: bool) -> list:
+    """Return the trees in the order in which they are closed."""
     by_name = {row.name: row for row in rows}
-    return [_tree_line(tree, by_name.get(tree.name), told_since, is_running) for tree in facts.trees]
+    return [_tree_line(tree, by_name.get(tree.name), is_running) for tree in facts.trees]
 
 
-def _tree_line(tree: TreeFacts, row: RunTree | None, told_since: dict, is_running: bool) -> TreeLine:
+def _tree_line(tree: TreeFacts, row: RunTree | None, is_running: bool) -> TreeLine:
     word = tree.word
     return TreeLine(
         name=tree.name,
         word=word,
         why=_why(tree, row),
-        since=_since(tree, row, told_since),
+        since=_since(tree, row),
         whose=_whose(word, row),
         is_verified=tree.is_verified,
         is_trouble=word in TROUBLE,
@@ -64,7 +64,7 @@ def _may_be_ours(tree: TreeFacts) -> bool:
     return can_be and tree.word in NOT_OURS and tree.is_verified
 
 
-def _since(tree: TreeFacts, row: RunTree | None, told_since: dict) -> datetime | None:
+def _since(tree: TreeFacts, row: RunTree | None) -> datetime | None:
     own = {
         Word.CLOSED: tree.row.closed_at,
         Word.TOLD: tree.row.closed_at,
@@ -74,7 +74,7 @@ def _since(tree: TreeFacts, row: RunTree | None, told_since: dict) -> datetime |
         Word.REOPENING: tree.row.reopen_asked_at,
         Word.LEFT: row.left_at if row else None,
     }.get(tree.word)
-    return own or told_since.get(tree.name)
+    return own or tree.reading.since
 
 
 def _whose(word: Word, row: RunTree | None) -> str:

@@ -41,7 +41,7 @@ def run_downtime(request, downtime_id):
 
 
 def _page(request, downtime: Downtime, status: int = 200, **typed):
-    context = sheet.sheet(downtime, request.user, moment_of(request), **typed)
+    context = sheet.sheet(downtime, request.user, moment_of(request), "history" in request.GET, **typed)
     context["pieces"] = pieces.written(context["work"], context["run"], request)
     return render(request, "downtimes/run/sheet.html", context, status=status)
 
