@@ -21,7 +21,9 @@ from ciduty.record.models import Entry
 from ciduty.states import NotAllowed
 from downtimes import announcing, facts, review, rules, sync, windows
 from downtimes.models import Item, Nomination, Told
-from tests import downtime_stage
+from downtimes.run import beginning, bug_words, finishing, steering, working
+from downtimes.run.rules import Step
+from tests import downtime_stage, run_stage
 from tests.canaries import canary, every_logger_talks, login, places_found, plant_one, plant_people
 from tests.cast import BugTextFactory, ItemFactory, addresses_of_the_site, cycle_done
 from tests.instruments.mail_server import MailServer
@@ -265,6 +267,32 @@ def test_after_publication_its_words_are_gone_from_public_pages_within_one_poll_
         assert typed(story.kind) not in after[address]
         assert typed(PUBLIC) in after[address]
         assert str(story.bug) in after[address]
+
+
+def test_while_it_runs_and_in_tree_open_none_of_its_words_leave(story, clients, everything_logged, capfd):
+    story.draft()
+    story.agree()
+    story.announce()
+    story.deliver()
+    run_stage.accepted(story.downtime)
+    run = run_stage.now(story.downtime)
+    clock.move(run.starts_at - clock.now() + timedelta(seconds=1))
+    steering.do_step(run, Step.SHERIFF_TOLD, "Sheriff", by=story.duty)
+    run_stage.close(beginning.begin(run, by=story.duty))
+    for item in run.items.all():
+        working.do(working.do(item, "start", by=story.duty), "land", by=story.duty, words=item.public_text)
+    story.turn_private()
+    assert_nothing_left(clients, story, everything_logged, capfd)
+    run_stage.reopen(run)
+    steering.do_step(run, Step.SHERIFF_AGREES, "Sheriff", by=story.duty)
+    bug_words.tell(run, by=story.duty, shown={draft.item.pk: draft.op for draft in bug_words.drafts(run)})
+    finishing.finish(run, by=story.duty, shown_sha256=finishing.sha256_of(finishing.letter(run, clock.now())))
+    delivery.deliver(delivery.BUGS)
+    story.deliver()
+    assert_nothing_left(clients, story, everything_logged, capfd)
+    letters = [taken.message.decode() for taken in story.server.taken() if b"Subject: TREE OPEN" in taken.message]
+    assert [(typed(story.kind) in letter, typed(PUBLIC) in letter) for letter in letters] == [(False, True)] * 3
+    assert typed(story.kind) not in str(public_pages(clients, run))
 
 
 def test_words_that_everybody_may_read_are_found_by_the_same_sweep(story, clients):
