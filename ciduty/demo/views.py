@@ -23,7 +23,12 @@ from ciduty.people.models import Person
 from ciduty.people.roles import Role
 from loaners import reminders
 
-STEPS = {"a day": timedelta(days=1), "three days": timedelta(days=3), "a week": timedelta(weeks=1)}
+STEPS = {
+    "an hour": timedelta(hours=1),
+    "a day": timedelta(days=1),
+    "three days": timedelta(days=3),
+    "a week": timedelta(weeks=1),
+}
 
 
 @require_POST
