@@ -18,7 +18,7 @@ from downtimes import change_events, facts, flag_writes, rules, telling, version
 from downtimes.models import Announcement, Downtime, NoticeVersion, Told
 from downtimes.rules import MOVES, State
 
-ANNOUNCE = "downtimes: announcement"
+ANNOUNCE = telling.ANNOUNCE
 
 
 # --- the announcement -------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def postpone(
 ) -> Downtime:
     """Move the window to another time, and tell everyone who was told: it is agreed to and announced anew."""
     downtime = _unchanged(downtime, revision)
-    telling.want_reason(because, "postponed")
+    telling.want_reason(because, "postponed", downtime)
     at = clock.now()
     seen = rules.Facts(at=at, starts_at=starts_at, ends_at=ends_at)
     against = [sentence for gate in (rules.TIMES, rules.AHEAD) if (sentence := gate.refuses(seen))]
@@ -125,7 +125,7 @@ def cancel(downtime: Downtime, *, by, because: str) -> Downtime:
     downtime = telling.lock(downtime)
     if downtime.state == State.CANCELLED:
         return downtime
-    telling.want_reason(because, "cancelled")
+    telling.want_reason(because, "cancelled", downtime)
     at = clock.now()
     words = telling.words_of(downtime, because, by)
     mails = telling.everyone(downtime, Told.CANCELLATION, words, because=because, by=by, at=at)
@@ -155,7 +155,7 @@ def ask_for_emergency(downtime: Downtime, *, by, because: str, revision: int) ->
     downtime = _unchanged(downtime, revision)
     if downtime.state not in rules.PLANNED:
         raise NotAllowed("This downtime is over: nothing can be asked for it any more.")
-    telling.want_reason(because, "an emergency")
+    telling.want_reason(because, "an emergency", downtime)
     Downtime.objects.filter(pk=downtime.pk).update(
         emergency_because=because.strip(), emergency_asked_by=by, emergency_by=None, revision=downtime.revision + 1
     )

@@ -16,7 +16,7 @@ from ciduty.desk.needs import Section
 from ciduty.outbox import acceptance
 from ciduty.outbox.models import Incoming, IncomingKind
 from ciduty.trees.models import Closure
-from downtimes import agreement, notice_times, review, review_rows, rules
+from downtimes import agreement, notice_times, review, review_rows, rules, telling
 from downtimes.models import Announcement, Downtime, Nomination, RunStep
 from downtimes.rules import State
 from downtimes.run import facts as run_facts
@@ -108,7 +108,9 @@ def _lists_missing(announced: list[Downtime]) -> dict[int, int]:
 def _unread(downtimes: list[Downtime]) -> dict[int, int]:
     """Return how many replies came in since somebody last said that they were read, by downtime (R28)."""
     about = {one.about: one for one in downtimes}
-    came = Incoming.objects.filter(kind=IncomingKind.REPLY, mail__about__in=list(about))
+    came = Incoming.objects.filter(
+        kind=IncomingKind.REPLY, mail__about__in=list(about), mail__purpose__in=telling.TO_EVERYBODY
+    )
     received = [(about[name].pk, at) for name, at in came.values_list("mail__about", "received_at")]
     if not received:
         return {}

@@ -63,7 +63,7 @@ class Urgency(TextChoices):
 class Close(TextChoices):
     """What is closed."""
 
-    HARD = "hard", "Hard close: all the trees"
+    HARD = "hard", "Hard close: all the trees named"
     SOFT = "soft", "Soft close: autoland closed, the others open with a message of the day"
 
 

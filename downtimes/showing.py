@@ -13,6 +13,7 @@ from django.db.models import Prefetch, TextChoices
 
 from ciduty.bugzilla.cleaning import clean_line, clean_text
 from ciduty.bugzilla.models import Bug, Visibility
+from ciduty.trees import confidential
 from downtimes import local_times, notice_times
 from downtimes.models import Announcement, Downtime, Item, Told
 from downtimes.rules import OUTCOMES, Close, Kind, State
@@ -121,6 +122,11 @@ class PublicFacts:
         return self.ends_at or self.starts_at
 
     @property
+    def is_running(self) -> bool:
+        """Answer whether it was begun and is not over."""
+        return self.standing in (Standing.RUNNING, Standing.OVERDUE)
+
+    @property
     def times_are_open(self) -> bool:
         """Answer whether its times may still become others."""
         return self.standing in (Standing.POSTPONED, Standing.CHANGING)
@@ -140,18 +146,32 @@ def public_facts(downtime: Downtime, at: datetime) -> PublicFacts | None:
 
 
 def all_public_facts(at: datetime, downtimes=None) -> list[PublicFacts]:
-    """Return what everybody may know of downtimes that were announced once, by their start. Four queries."""
+    """Return what everybody may know of downtimes that were announced once, by their start. Five queries."""
     chosen = (Downtime.objects.all() if downtimes is None else downtimes).public()
     announcements = Announcement.objects.select_related("version").order_by("-pk")
     rows = list(chosen.prefetch_related(Prefetch("announcements", announcements), "items"))
     visibility = _visibility_of(rows)
-    found = (_facts(row, at, visibility) for row in rows)
+    private = confidential.private_among(_typed(row) for row in rows)
+    found = (_facts(row, at, visibility, private) for row in rows)
     return sorted((facts for facts in found if facts is not None), key=lambda facts: (facts.starts_at, facts.pk))
 
 
 def _visibility_of(rows: list[Downtime]) -> dict[int, str]:
     bugs = {item["bug"] for row in rows for content in [_content_of(row)] if content for item in content["items"]}
     return dict(Bug.objects.filter(pk__in=bugs).values_list("pk", "visibility")) if bugs else {}
+
+
+def _typed(row: Downtime) -> str:
+    """Return the words of a downtime that no item stands for: what they name may have turned private since."""
+    content = _content_of(row) or {"title": ""}
+    newest = next(iter(row.announcements.all()), None)
+    words = [content["title"], row.reason if row.kind == Kind.UNPLANNED else "", newest.because if newest else ""]
+    return "\n".join([*words, *(item.outcome_words for item in row.items.all())])
+
+
+def title_of(title: str, kind: str, private: frozenset[int]) -> str:
+    """Return a title as everybody may read it now; one that names a bug which is not public is withheld whole."""
+    return confidential.public(clean_line(title, MOST), private, Kind(kind).label)
 
 
 def _announced(row: Downtime) -> Announcement | None:
@@ -175,7 +195,7 @@ def _times(row: Downtime, content: dict) -> tuple[datetime, datetime] | None:
     return datetime.fromisoformat(content["starts_at"]), datetime.fromisoformat(content["ends_at"])
 
 
-def _facts(row: Downtime, at: datetime, visibility: dict[int, str]) -> PublicFacts | None:
+def _facts(row: Downtime, at: datetime, visibility: dict[int, str], private: frozenset[int]) -> PublicFacts | None:
     content = _content_of(row)
     planned = _times(row, content) if content else None
     was_begun = row.begun_at is not None
@@ -191,18 +211,18 @@ def _facts(row: Downtime, at: datetime, visibility: dict[int, str]) -> PublicFac
     return PublicFacts(
         pk=row.pk,
         standing=standing,
-        title=clean_line(content["title"], MOST),
+        title=title_of(content["title"], row.kind, private),
         starts_at=starts_at,
         ends_at=ends_at,
         planned=planned if was_begun else None,
         extended_to=row.ends_at if row.planned_end not in (None, row.ends_at) else None,
-        reason=_words(row.reason) if is_outage else "",
+        reason=confidential.public(_words(row.reason), private) if is_outage else "",
         is_outage=is_outage,
         close=content.get("close", ""),
         trees=tuple(clean_line(tree, MOST) for tree in content.get("trees", [])),
         tracking_bug=content.get("tracking_bug"),
-        items=tuple(_item(item, texts.get(item["bug"]), visibility, standing) for item in content["items"]),
-        because=_words(newest.because) if newest is not None and newest.kind in _WITH_REASON else "",
+        items=tuple(_item(item, texts.get(item["bug"]), visibility, standing, private) for item in content["items"]),
+        because=_because(newest, private - texts.keys()),
         sequence=row.sequence,
         first_told_at=row.told_first_at,
         told_at=newest.made_at if newest is not None else row.told_first_at,
@@ -210,6 +230,13 @@ def _facts(row: Downtime, at: datetime, visibility: dict[int, str]) -> PublicFac
             "what_stops", "what_keeps_working", "effect_on_releases", "how_to_object", "emergency_because"
         )},
     )  # fmt: skip
+
+
+def _because(newest: Announcement | None, private: frozenset[int]) -> str:
+    """Return the reason that stands beside it; numbers of its own work may stand in it."""
+    if newest is None or newest.kind not in _WITH_REASON:
+        return ""
+    return confidential.public(_words(newest.because), private)
 
 
 def _begun(row: Downtime, at: datetime) -> Standing:
@@ -233,7 +260,9 @@ def _standing(row: Downtime, newest: Announcement, starts_at: datetime, ends_at:
     return Standing.WAITING if starts_at <= at else Standing.PLANNED
 
 
-def _item(said: dict, item: Item | None, visibility: dict[int, str], standing: Standing) -> PublicItem:
+def _item(
+    said: dict, item: Item | None, visibility: dict[int, str], standing: Standing, private: frozenset[int]
+) -> PublicItem:
     """Return a piece of work with its words only while they may be read; a bug never mirrored counts as restricted."""
     text, now = _words(said.get("text")), visibility.get(said["bug"], Visibility.RESTRICTED)
     may_be_read = now == Visibility.PUBLIC or _is_for(item, text, now)
@@ -242,8 +271,13 @@ def _item(said: dict, item: Item | None, visibility: dict[int, str], standing: S
         said["bug"],
         text if may_be_read else "",
         outcome=OUTCOMES.get(item.state, "") if is_over else "",
-        words=_words(item.outcome_words) if is_over and may_be_read else "",
+        words=outcome_words(item, private) if is_over and may_be_read else "",
     )
+
+
+def outcome_words(item: Item, private: frozenset[int]) -> str:
+    """Return what a person typed of an outcome, unless it names another bug that is not public any more."""
+    return confidential.public(_words(item.outcome_words), private - {item.bug_id}, "")
 
 
 def _is_for(item: Item | None, text: str, now: str) -> bool:

@@ -14,10 +14,13 @@ from ciduty.outbox.models import Mail
 from ciduty.outbox.rules import Priority
 from ciduty.outbox.rules import State as MailState
 from ciduty.states import NotAllowed
-from downtimes import local_times
+from ciduty.trees import confidential
+from downtimes import local_times, showing
 from downtimes.models import Announcement, Downtime, ListUse, MailingList, NoticeVersion, Told
 
-TELL = "downtimes: change of plan"
+ANNOUNCE, TELL = "downtimes: announcement", "downtimes: change of plan"
+#: What went to lists and groups, and to nobody alone.
+TO_EVERYBODY = (ANNOUNCE, TELL)
 #: A mail that nobody got tells nobody anything.
 REACHED = (MailState.ACCEPTED, MailState.SENDING, MailState.DUE, MailState.RETRY, MailState.UNKNOWN)
 #: TREE OPEN is what people look for in their mail: it stands in front.
@@ -34,10 +37,17 @@ def lock(downtime: Downtime) -> Downtime:
     return Downtime.objects.select_for_update().get(pk=downtime.pk)
 
 
-def want_reason(because: str, what: str) -> None:
-    """Raise NotAllowed where nobody said why."""
+def want_reason(because: str, what: str, downtime: Downtime | None = None) -> None:
+    """Raise NotAllowed where nobody said why, or says it with a bug that is not public.
+
+    What a downtime is given for may name its own work: those numbers are public.
+    """
     if not because.strip():
         raise NotAllowed(f"Say why it is {what}: everyone who was told reads it.")
+    own = downtime.items.values_list("bug_id", flat=True) if downtime is not None else ()
+    against = confidential.why_not_said([because], own)
+    if against:
+        raise NotAllowed(against)
 
 
 def told(downtime: Downtime) -> list[tuple[str, str]]:
@@ -61,7 +71,12 @@ def recipients(downtime: Downtime) -> list[tuple[str, bool]]:
 
 def subject_of(downtime: Downtime, kind: Told) -> str:
     """Return the subject of a mail that tells of a downtime."""
-    return SUBJECTS.get(kind, f"[Downtime] {kind.label}: {{title}}").format(title=downtime.title)[:200]
+    return SUBJECTS.get(kind, f"[Downtime] {kind.label}: {{title}}").format(title=title_of(downtime))[:200]
+
+
+def title_of(downtime: Downtime) -> str:
+    """Return its title as everybody may read it now: a bug that it names may have turned private."""
+    return showing.title_of(downtime.title, downtime.kind, confidential.private_among([downtime.title]))
 
 
 def text_of(kind: Told, words: dict) -> str:
@@ -107,6 +122,7 @@ def words_of(downtime: Downtime, because: str, by, starts_at=None, ends_at=None,
     """Return what the templates of these mails are filled with; times as they were, and as they are from now on."""
     return {
         "downtime": downtime,
+        "title": title_of(downtime),
         "because": because,
         "by": by,
         "team": settings.CIDUTY_TEAM,

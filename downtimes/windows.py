@@ -54,6 +54,8 @@ RECORDED = ("starts_at", "ends_at", "urgency", "close", "trees", "tracking_bug",
 #: The duty person confirmed being there for these; another window or person is to be confirmed anew (R13).
 TIMES = ("starts_at", "ends_at")
 CONFIRMED = (*TIMES, "duty")
+#: Whoever was told of the start, or looked before it, was told of these.
+TOLD_OF_START = (*TIMES, "trees", "close")
 
 
 class Outdated(NotAllowed):
@@ -78,7 +80,8 @@ def create(title: str, *, by, op: str = "") -> Downtime:
 def edit(downtime: Downtime, fields: dict, *, by, revision: int) -> bool:
     """Change fields of a window, and return whether any was changed. `revision`: the one that the form was made from.
 
-    Another window or duty person takes the duty person's confirmation back; the bugs are told another start (R18).
+    Another window or duty person takes the duty person's confirmation back; the bugs are told another start (R18). Of
+    another window, or other trees, the sheriff is told anew.
     Raises Outdated when somebody else saved meanwhile. What stands there already is no change: a form sent twice does
     one thing.
     """
@@ -102,6 +105,8 @@ def edit(downtime: Downtime, fields: dict, *, by, revision: int) -> bool:
         row.duty_confirmed_at = None
     if set(changed) & set(TIMES):
         row.emergency_by = None  # the manager let these very times go under 24 hours
+    if set(changed) & set(TOLD_OF_START):
+        row.run_steps.all().delete()
     row.save(update_fields=[*changed, "duty_confirmed_at", "emergency_by"])
     told = flag_writes.tell_time(row, by=by) if "starts_at" in changed else []
     entry = {"before": before, "after": _recorded(row, changed), "caused": told}

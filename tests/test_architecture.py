@@ -34,6 +34,7 @@ CATCHES_ALL = {
     "ciduty/sandboxes.py": "a server's edge: a bug of ours becomes an answer, and the server goes on",
     "ciduty/management/commands/tick.py": "the edge of each work of the tick: a broken one must not stop the others",
     "ciduty/trees/polling.py": "the edge of each job that follows: a broken one must not keep news from others",
+    "downtimes/run/verifying.py": "the edge of each downtime that runs: a broken one must not keep news from others",
     "ciduty/bell.py": "the broker's library raises what it likes; a lost ring costs seconds",
     "ciduty/outbox/delivery.py": "the edge of each app's hook: its bug holds its own row, and the others leave",
     "ciduty/outbox/management/commands/receive_mail.py": "a mail server's pipe: a bug of ours must not lose the mail",

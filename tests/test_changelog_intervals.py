@@ -74,7 +74,7 @@ def test_an_announced_downtime_is_told_with_what_was_announced_and_a_plan_is_not
     [one] = told_of()
     assert (one.title, one.kind, one.url) == ("Switches in mdc1", "downtime", f"/downtimes/{downtime.pk}/")
     assert (one.starts_at, one.ends_at, one.trees) == (NOON - HOUR, NOON + HOUR, ("autoland", "mozilla-central"))
-    assert one.words == "Hard close: all the trees. autoland, mozilla-central"
+    assert one.words == "Hard close: all the trees named. autoland, mozilla-central"
 
 
 def test_what_was_postponed_cancelled_or_never_begun_closed_no_tree_and_has_no_time(noon):

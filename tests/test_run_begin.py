@@ -5,18 +5,21 @@ from datetime import timedelta
 import pytest
 
 from ciduty import clock
+from ciduty.bugzilla.models import Bug, Visibility
 from ciduty.outbox.models import Incoming, IncomingKind, Mail
+from ciduty.people.models import Person
 from ciduty.people.roles import Role
 from ciduty.record.models import Entry
 from ciduty.states import NotAllowed
 from ciduty.trees.models import Closure
 from ciduty.trees.sandbox import Fault
-from downtimes import announcing, telling, versions
+from downtimes import announcing, telling, versions, windows
 from downtimes.models import Downtime, Told
 from downtimes.rules import LONGEST, State
-from downtimes.run import beginning, closing, reopening, rules, steering
+from downtimes.run import beginning, closing, reopening, rules, steering, working
 from downtimes.run.rules import Step
 from tests import run_stage
+from tests.cast import BugFactory
 from tests.downtime_stage import op
 from tests.run_stage import MINUTE, PATCH
 
@@ -314,6 +317,32 @@ def test_an_outage_of_which_nobody_knew_the_end_gets_one(running, duty):
     assert sentences(running, "extend")[0].startswith("Extended to ")
 
 
+@pytest.mark.parametrize("fields", [{"trees": ["try"]}, {"close": "soft"}, {"ends_at": LONGEST}, {"title": "Another"}])
+def test_r29_of_another_window_or_other_trees_the_sheriff_is_told_anew(ready, duty, fields):
+    if "ends_at" in fields:
+        fields = {"ends_at": ready.ends_at + MINUTE}
+    windows.edit(ready, fields, by=duty, revision=ready.revision)
+    assert ready.run_steps.filter(step=Step.SHERIFF_TOLD).exists() == ("title" in fields)
+
+
+def test_words_for_everybody_name_no_private_bug_but_those_of_its_work(ready, duty):
+    private = BugFactory(visibility=Visibility.RESTRICTED, is_loaner_request=False).pk
+    own = ready.items.get().bug_id
+    Bug.objects.filter(pk=own).update(visibility=Visibility.RESTRICTED)
+    against, because = f"Bug {private} is not public", f"The hole of bug {private} is open"
+    assert against in refused(beginning.hold, ready, by=duty, because=because)
+    beginning.hold(ready, by=duty, because=f"Bug {own} is not ready.")
+    assert against in refused(beginning.go_ahead, ready, by=duty, because=because)
+    assert against in refused(announcing.cancel, ready, by=duty, because=because)
+    Bug.objects.filter(pk=own).update(visibility=Visibility.PUBLIC)
+    beginning.go_ahead(ready, by=duty, because="It is ready.")
+    running = beginning.begin(ready, by=duty)
+    assert against in refused(extend, running, running.ends_at + MINUTE, by=duty, because=because)
+    settled = closing.close(running, by=duty, op=op())[0].name
+    run_stage.reopen(run_stage.work(running))
+    assert against in refused(closing.leave, running, settled, by=duty, because=because)
+
+
 def test_postponing_forgets_who_was_told_of_the_start(ready, duty):
     assert "only while it runs" in refused(extend, ready, ready.ends_at + MINUTE, by=duty)
     starts_at = clock.now() + timedelta(days=3)
@@ -322,3 +351,7 @@ def test_postponing_forgets_who_was_told_of_the_start(ready, duty):
         revision=ready.revision,
     )  # fmt: skip
     assert not ready.run_steps.exists()
+    worker = Person.objects.get(username="worker")
+    assert not working.does_work_in(run_stage.now(ready), worker)  # nobody was told of what is planned now
+    Downtime.objects.update(state=State.ANNOUNCED)
+    assert working.does_work_in(run_stage.now(ready), worker)

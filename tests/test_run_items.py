@@ -6,6 +6,7 @@ import pytest
 from django.db import transaction
 
 from ciduty import clock
+from ciduty.bugzilla.models import Bug, Visibility
 from ciduty.people.models import Person
 from ciduty.people.roles import Role
 from ciduty.record.models import Entry
@@ -15,6 +16,7 @@ from downtimes.rules import ITEM_MOVES, OUTCOMES, ItemState, State
 from downtimes.run import closing, steering, working
 from downtimes.run.rules import Step
 from tests import downtime_stage, run_stage
+from tests.cast import BugFactory
 from tests.run_stage import BY_HAND
 
 pytestmark = pytest.mark.django_db
@@ -133,7 +135,33 @@ def test_r30_nothing_starts_before_every_tree_is_closed_or_left(settings, people
         assert working.do(item, "start", by=duty).state == ItemState.UNDER_WAY
 
 
+def test_an_outcome_names_no_private_bug_but_its_own(item, worker):
+    private = BugFactory(visibility=Visibility.RESTRICTED, is_loaner_request=False).pk
+    words = f"Waits for bug {item.bug_id} and bug {private}"
+    assert f"Bug {private} is not public" in refused(item, "leave", by=worker, words=words)
+    Bug.objects.filter(pk=item.bug_id).update(visibility=Visibility.RESTRICTED)
+    assert working.do(item, "leave", by=worker, words=f"Bug {item.bug_id} waits").state == ItemState.NOT_DONE
+
+
 def test_r31_whether_all_is_well_is_looked_at_after_the_work(people, running, item):
     steering.do_step(running, Step.CHECKED, "All normal", by=running.duty)
     working.do(item, "start", by=running.duty)
     assert not running.run_steps.filter(step=Step.CHECKED).exists()
+
+
+def test_who_saw_another_state_of_the_work_looks_at_it_first(people, item):
+    duty = people[Role.DUTY]
+    working.do(working.do(item, "start", by=duty), "land", by=duty, words="All hosts answer.")
+    sentence = refused(item, "roll back", by=people[Role.LEAD], words="It hangs.", shown=ItemState.UNDER_WAY)
+    assert "somebody said meanwhile" in sentence.lower() and "landed" in sentence
+    item.refresh_from_db()
+    assert (item.state, item.outcome_words) == (ItemState.LANDED, "All hosts answer.")
+    working.do(item, "roll back", by=people[Role.LEAD], words="It hangs.", shown=ItemState.LANDED)
+
+
+def test_r31_nobody_has_looked_whether_all_is_well_while_work_is_under_way(people, running, item):
+    working.do(item, "start", by=people[Role.DUTY])
+    with pytest.raises(NotAllowed, match="still under way"):
+        steering.do_step(running, Step.CHECKED, "All normal", by=people[Role.DUTY])
+    working.do(item, "land", by=people[Role.DUTY])
+    steering.do_step(running, Step.CHECKED, "All normal", by=people[Role.DUTY])

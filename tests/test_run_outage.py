@@ -16,7 +16,7 @@ from ciduty.trees import polling
 from ciduty.trees.models import Closure
 from ciduty.trees.sandbox import BOT_TOKEN, Sandbox, World, editing
 from downtimes.models import Announcement, Downtime, RunTree
-from downtimes.run import closing, facts, finishing, outage, reopening, steering
+from downtimes.run import facts, finishing, outage, reopening, steering
 from downtimes.run.rules import Step, Word
 from tests.cast import A_MORNING, BugFactory, DowntimeFactory, MailingListFactory
 from tests.downtime_stage import op
@@ -149,14 +149,41 @@ def test_beside_a_service_it_is_closed_when_polling_says_so(service, duty):
     assert end(made, duty).state == "done"
 
 
-def test_a_second_outage_of_a_tree_finds_it_closed_and_closes_it_when_the_first_is_over(duty, lead):
-    first, second = begin(duty, "autoland"), begin(lead, "autoland", reason="The build network is down")
+def test_a_second_outage_of_a_tree_keeps_it_closed_when_the_first_is_over_and_then_reopens_it(duty, lead):
+    first, second = begin(duty, "autoland", "try"), begin(lead, "autoland", reason="The build network is down")
     assert words(second) == {"autoland": Word.CLOSED_BEFORE}
     steering.do_step(first, Step.CHECKED, "", by=duty)
-    reopening.reopen(first, None, by=duty, op=op())
-    assert words(second) == {"autoland": Word.TO_CLOSE}
-    closing.close(second, None, by=lead, op=op())
-    assert [closure.about for closure in Closure.objects.standing()] == [second.about]
+    said = reopening.reopen(first, None, by=duty, op=op())
+    assert said == [f"autoland stays as it is: {second.about} needs it so, and gives it back."]
+    assert words(first) == {"autoland": Word.LEFT, "try": Word.OPEN} and words(second) == {"autoland": Word.CLOSED}
+    [closure] = Closure.objects.standing()
+    assert (closure.about, closure.owner, closure.reason) == (second.about, lead, "The build network is down")
+    letter = finishing.letter(first, clock.now())
+    assert "autoland: closed, left as it is: another downtime needs it so" in " ".join(letter.body.split())
+    assert end(first, duty).state == "done"
+    steering.do_step(second, Step.CHECKED, "", by=lead)
+    assert reopening.reopen(second, None, by=lead, op=op()) == []
+    assert words(second) == {"autoland": Word.OPEN} and not Closure.objects.standing().exists()
+
+
+@pytest.mark.parametrize("both_ask", [True, False])
+def test_beside_a_service_a_tree_passes_to_the_outage_that_needs_it_whoever_closed_it(service, duty, lead, both_ask):
+    """F55: of equal words both own one log entry, or the second finds the tree closed by the first."""
+    editing.update(service.world, SHERIFF, ["autoland"], "approval required", "soft freeze", ["merges"])
+    polling.poll()
+    first = begin(duty, "autoland")
+    if not both_ask:
+        deliver_and_poll()
+    second = begin(lead, "autoland")
+    deliver_and_poll()
+    assert words(second) == {"autoland": Word.CLOSED if both_ask else Word.CLOSED_BEFORE}
+    for one, by in [(first, duty), (second, lead)]:
+        steering.do_step(one, Step.CHECKED, "", by=by)
+        reopening.reopen(one, None, by=by, op=op())
+        deliver_and_poll()
+        assert service.world.tree("autoland")["status"] == ("closed" if one == first else "approval required")
+    assert words(first) == {"autoland": Word.LEFT} and words(second) == {"autoland": Word.OPEN}
+    assert not Closure.objects.standing().exists() and end(second, lead).state == end(first, duty).state == "done"
 
 
 @pytest.mark.parametrize(
@@ -184,6 +211,15 @@ def test_an_unknown_tree_and_a_stranger_are_refused(service, duty, developer):
     with pytest.raises(NotAllowed, match="Only CiDuty"):
         begin(developer, "autoland")
     assert not Downtime.objects.exists() and not TreeChange.objects.exists()
+
+
+def test_the_mail_blames_the_outage_for_no_tree_that_was_closed_before(service, duty):
+    editing.update(service.world, SHERIFF, ["try"], "closed", "bustage", ["checkin_test"])
+    polling.poll()
+    outage_ = begin(duty, "autoland", "try")
+    text = Announcement.objects.get(downtime=outage_).text
+    assert "autoland\nClosed since 2026-03-03 09:00 UTC." in text
+    assert "try\nClosed before, and not for this: it stays as it is." in text
 
 
 def test_a_bug_that_is_not_public_is_kept_and_named_to_nobody(duty):

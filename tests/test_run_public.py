@@ -198,6 +198,30 @@ def test_an_outage_is_public_from_its_first_minute_and_nobody_knows_its_end(outa
     assert bar.facts.pk == outage_of_hg.pk
 
 
+def test_an_outage_that_names_a_bug_which_turned_private_loses_its_words(outage_of_hg, people, stranger):
+    known = BugFactory(visibility=Visibility.PUBLIC, is_loaner_request=False).pk
+    words = {"title": f"Canary of bug {known}", "reason": f"Canary of bug {known}"}
+    Downtime.objects.filter(pk=outage_of_hg.pk).update(**words)
+    outage_of_hg.run_trees.filter(name="try").update(left_at=clock.now(), left_because=f"Sheriff: canary {known}")
+    addresses = ["/downtimes/", f"/downtimes/{outage_of_hg.pk}/", "/downtimes/calendar.ics"]
+    because, ends_at = f"Canary {known} goes on.", clock.now() + HOUR
+    steering.extend(outage_of_hg, by=outage_of_hg.duty, because=because, ends_at=ends_at, shown_end="")
+
+    def told():
+        at = clock.now()
+        letter = finishing.letter(run_stage.now(outage_of_hg), at)
+        [beside] = [one for one in intervals.between(at - DAY, at, at) if one.kind == "outage"]
+        pages = [page(stranger, address) for address in addresses]
+        return [*pages, letter.subject, letter.body, f"{beside}"]
+
+    clock.move(MINUTE)
+    assert all("canary" in text.lower() for text in told())
+    Bug.objects.filter(pk=known).update(visibility=Visibility.RESTRICTED)
+    assert not any("canary" in text.lower() for text in told())
+    assert headings(stranger)["Running now"] == ["Unplanned outage"]
+    assert "left as it is: The reason names a bug that is not public." in " ".join(told()[-2].split())
+
+
 def test_an_outage_ends_with_tree_open_and_stands_among_the_past_ones(outage_of_hg, stranger):
     clock.move(MINUTE)
     done = end(outage_of_hg)

@@ -91,6 +91,9 @@ CASES = {
         "sheriff agrees", trees((REOPENED, STALE)), "autoland is not verified since",
         [trees((REOPENED, replace(STALE, read_at=AT - rules.VERIFIED_WITHIN))), trees((LEFT, BY_OTHERS))],
     ),
+    rules.CHANGES_ARRIVED: (
+        "sheriff agrees", replace(SOUND, changing=("autoland",)), "A change of autoland is still on its way", [SOUND],
+    ),
     rules.SHERIFF_AGREES: ("tree open", replace(SOUND, sheriff_agrees=""), "No sheriff has said", [SOUND]),
     rules.OUTCOMES_KNOWN: (
         "tree open", replace(SOUND, work=(WORK, WorkFacts(bug=1400124))), "written down for bug 1400124",
@@ -117,7 +120,8 @@ def test_every_gate_that_stands_before_a_verb_has_its_case():
 def test_the_rules_of_a_run_are_guarded_by_number():
     numbers = {number for gate in CASES for number in gate.rule.split(", ")}
     assert {"R27", "R28", "R29", "R30", "R31", "R32", "R33", "F55", "F56", "F57"} <= numbers
-    assert [gate.rule for gate in rules.GATES["tree open"]] == ["R31, F55, F57", "R32", "R33", "R33"]  # R34 itself
+    before_tree_open = [gate.rule for gate in rules.GATES["tree open"]]  # R34 itself
+    assert before_tree_open == ["R31, F55, F57", "R31, F55", "R32", "R33", "R33"]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +149,9 @@ def test_the_other_words_of_the_gates_before_it_begins(changed, says):
     [
         (CLOSED, READ_CLOSED, "still closed by us: reopen it"),
         (REOPENING, READ_CLOSED, "does not read open yet"),
+        (REOPENING, OPENED, "its log does not show that it was reopened after we asked"),
+        (REOPENED, replace(OPENED, status="locked"), "ask the sheriff, then leave it"),
+        (replace(PLAIN, status_before="closed"), replace(OPENED, is_sure=False), "not verified"),
         (CLOSED, BY_OTHERS, "closed for another reason meanwhile (hg is down): it is not ours to open"),
         (REOPENED, BY_OTHERS, "closed for another reason meanwhile"),
         (CLOSED, OPENED, "reopened by somebody else"),
@@ -172,6 +179,7 @@ def test_f55_f56_f57_a_tree_that_is_not_verified_to_be_as_before_locks_tree_open
         (LEFT, Reading()),
         (replace(LEFT, name="try"), replace(READ_CLOSED, is_gone=True)),
         (replace(PLAIN, status_before="closed"), replace(BY_OTHERS, log_id=3)),
+        (replace(PLAIN, status_before="closed"), OPENED),
         (replace(TOLD, reopen_asked_at=BACK, opened_at=AT), OPENED),
     ],
 )
@@ -204,7 +212,10 @@ def test_work_starts_only_on_what_was_verified_lately(late):
         (CLOSED, OPENED, Word.REOPENED_BY_OTHERS),
         (REOPENING, READ_CLOSED, Word.REOPENING),
         (REOPENING, BY_OTHERS, Word.CLOSED_BY_OTHERS),
-        (REOPENING, OPENED, Word.OPEN),
+        (REOPENING, OPENED, Word.REOPENING),
+        (PLAIN, replace(OPEN, status="locked"), Word.UNKNOWN),
+        (REOPENED, replace(OPENED, status="locked"), Word.UNKNOWN),
+        (replace(CLOSED, log_id=None), replace(READ_CLOSED, log_id=None), Word.CLOSED_BY_OTHERS),
         (REOPENED, OPENED, Word.OPEN),
         (REOPENED, BY_OTHERS, Word.CLOSED_BY_OTHERS),
         (LEFT, BY_OTHERS, Word.LEFT),
@@ -231,6 +242,21 @@ def test_what_the_run_sheet_says_of_a_tree(row, reading, word):
     assert word_of(row, reading) == word
 
 
+@pytest.mark.parametrize(
+    ("before", "motd", "back"),
+    [
+        ("", rules.MESSAGE, ""),
+        ("Be kind.", rules.MESSAGE, "Be kind."),
+        ("Be kind.", f"{rules.MESSAGE}; merge day: ask us", "Be kind. merge day: ask us"),
+        ("Be kind.", f"Be kind. | {rules.MESSAGE.upper()}", "Be kind."),
+        ("", f"Merge day.\n{rules.MESSAGE.replace(' ', '  ')} - Ask us.", "Merge day. Ask us."),
+        (rules.MESSAGE, rules.MESSAGE, ""),
+    ],
+)
+def test_our_message_alone_is_taken_away_and_what_others_wrote_stays(before, motd, back):
+    assert rules.given_back(before, motd) == back
+
+
 MOMENTS = [{}, {"asked_at": ASKED}, {"asked_at": ASKED, "closed_at": SEEN, "log_id": OURS}]
 MOMENTS += [MOMENTS[2] | {"reopen_asked_at": BACK}, MOMENTS[2] | {"reopen_asked_at": BACK, "opened_at": AT}]
 MOMENTS += [one | {"is_left": True} for one in MOMENTS]
@@ -239,7 +265,8 @@ MOMENTS += [one | {"is_left": True} for one in MOMENTS]
 def test_no_situation_calls_open_what_is_not_read_to_be_open_nor_ours_what_is_not():
     situations = product(
         MOMENTS, [False, True], ["open", "closed"], [False, True],
-        ["", "open", "closed", "approval required"], [None, 11, OURS, THEIRS], [False, True], ["", rules.MESSAGE],
+        ["", "open", "closed", "approval required", "locked"], [None, 11, OURS, THEIRS], [False, True],
+        ["", rules.MESSAGE],
     )  # fmt: skip
     for moments, only_message, before, by_hand, status, log_id, is_gone, motd in situations:
         row = TreeRow("try", only_message=only_message, status_before=before, by_hand=by_hand, **moments)
@@ -247,8 +274,10 @@ def test_no_situation_calls_open_what_is_not_read_to_be_open_nor_ours_what_is_no
         word = word_of(row, reading)
         if row.is_left:
             assert word == Word.LEFT
-        elif is_gone or not status:
+        elif is_gone or status in ("", "locked"):
             assert word in (Word.GONE, Word.UNKNOWN)
+        elif word == Word.OPEN:
+            assert status != "closed" and row.opened_at
         elif word in (Word.OPEN, Word.REOPENED_BY_OTHERS, Word.TO_TELL, Word.TELLING, Word.TOLD):
             assert status != "closed"
         elif word == Word.CLOSED:

@@ -14,11 +14,14 @@ from ciduty.bugzilla.models import Bug, BugText, Visibility
 from ciduty.outbox.models import BugUpdate, Incoming, Mail
 from ciduty.people.models import BugzillaLogin
 from ciduty.people.roles import Role
+from ciduty.templatetags.ciduty import chip
 from ciduty.trees.models import Tree
+from ciduty.trees.rules import Standing
+from downtimes import telling
 from downtimes.models import CheckLink, Downtime, RunTree
 from downtimes.rules import State
 from downtimes.run import beginning, steering, topic, working
-from downtimes.run.rules import Step
+from downtimes.run.rules import Step, Word
 from tests import downtime_stage, run_stage
 from tests.cast import BugTextFactory, DowntimeFactory, browser_of, every_row
 from tests.run_stage import BY_HAND, LINK, MINUTE
@@ -72,8 +75,8 @@ def verbs_on(page):
     return {re.sub(r"\d+", "N", address) for address in found}
 
 
-def reply_to(downtime, text="We release on that day.", **fields):
-    mail = Mail.objects.filter(about=downtime.about).first()
+def reply_to(downtime, text="We release on that day.", mail=None, **fields):
+    mail = mail or Mail.objects.filter(about=downtime.about, purpose=telling.ANNOUNCE).first()
     fields = {"kind": "reply", "sender": "objector@example.com", "subject": "Re: downtime", "text": text} | fields
     return Incoming.objects.create(mail=mail, sha256=text, received_at=clock.now(), **fields)
 
@@ -85,14 +88,26 @@ def test_duty_runs_it_on_the_sheet_from_announced_to_tree_open_and_each_next_thi
     client = clients[Role.DUTY]
     downtime = downtime_stage.announced(people, sheriff="Sheriff of the day", tracking_bug=1400042)
     run_stage.accepted(downtime)
+    asked = Mail.objects.exclude(purpose=telling.ANNOUNCE).filter(about=downtime.about).first()
+    reply_to(downtime, "Quoted: your code for that page", mail=asked)
     reply_to(downtime)
     page = raw(client, downtime)
+    assert "We release on that day." in page and "Quoted" not in page  # a letter to one person
     assert "begins in 2 d 23 h" in words_of(page) and "1 not read" in words_of(page)
     for refusal in ("It begins at 2026-03-06", "1 reply came in", "The sheriff was not told yet"):
         assert refusal in words_of(page)
     assert verbs_on(page) == {"run/step", "run/hold"}  # nothing to begin, close, start or send yet
     assert next_of(client, downtime) == "Read what came in on the lists."
-    post(client, downtime, "step", step="replies read", words="They are fine with it")
+    shown = re.search(r'name="shown" value="([0-9]+)"', page)[1]
+    clock.move(MINUTE)
+    reply_to(downtime, "No! Not on that day!")
+    for _ in range(2):  # pressed twice
+        post(client, downtime, "step", step="replies read", words="They are fine with it", shown=shown)
+    page = raw(client, downtime)
+    assert "1 not read" in words_of(page) and next_of(client, downtime) == "Read what came in on the lists."
+    assert "read it, then say so" in post(client, downtime, "step", 422, step="replies read", words="All is well")
+    shown = re.search(r'name="shown" value="([0-9]+)"', page)[1]
+    post(client, downtime, "step", step="replies read", words="They are fine with it", shown=shown)
     assert next_of(client, downtime) == "Tell the sheriff."
     assert "sheriff’s name" in post(client, downtime, "step", 422, step="sheriff told", words="")
     post(client, downtime, "step", step="sheriff told", words="Sheriff of the day")
@@ -194,9 +209,10 @@ def test_strangers_and_developers_see_no_sheet_and_planners_see_it_without_a_but
     assert "objector@example.com" in raw(clients[Role.DUTY], downtime)
 
 
-def test_a_worker_moves_own_work_and_no_other(people):
+def test_a_worker_moves_own_work_and_no_other_and_reads_no_other_that_turned_private(people, clients):
     downtime = run_stage.closed(people)
-    other = downtime_stage.add_work(downtime)
+    private = {"public_text": SECRET, "steps": SECRET, "rollback": SECRET, "outcome_words": SECRET}
+    other = downtime_stage.add_work(downtime, **private)
     type(other).objects.filter(pk=other.pk).update(worker="other@example.com")
     worker = BugzillaLogin.objects.get(login=downtime_stage.WORKER).person
     assert worker.role == Role.DEVELOPER  # who sees no plan, and no sheet but of their own work
@@ -207,6 +223,14 @@ def test_a_worker_moves_own_work_and_no_other(people):
     post(client, downtime, f"items/{own.pk}", verb="start")
     post(client, downtime, f"items/{other.pk}", 403, verb="start")
     assert set(downtime.items.values_list("pk", "state")) == {(own.pk, "under way"), (other.pk, "planned")}
+    announced = downtime.versions.get().body
+    assert own.public_text in announced and announced in raw(client, downtime, "saved/").replace("&#x27;", "'")
+    Bug.objects.filter(pk__in=[own.bug_id, other.bug_id]).update(visibility=Visibility.RESTRICTED)
+    for path in ("", "saved/"):
+        page = raw(client, downtime, path)
+        assert SECRET not in page and own.public_text in page and str(other.bug_id) in page
+        assert SECRET in raw(clients[Role.SCHEDULER], downtime, path)
+    assert "Its text is not repeated" in page and announced not in page.replace("&#x27;", "'")
 
 
 def test_no_word_of_a_private_bug_stands_on_the_sheet(settings, clients, people):
@@ -446,3 +470,8 @@ def test_a_plan_and_an_outage_have_a_sheet_too(clients, people):
     assert "nobody knows yet when it ends" in page and "Network down" in page and "Next: Close the trees." in page
     assert steering.do_step(outage, Step.CHECKED, by=people[Role.DUTY]) and BY_HAND
     seen(clients[Role.DUTY], outage, "saved/")
+
+
+def test_a_word_of_one_list_never_stands_for_that_of_another():
+    closed = [chip(word) for word in (Standing.CLOSED, Word.CLOSED, Standing.CLOSED)]
+    assert [one[one.index(">") + 1 : one.index("</")] for one in closed] == ["Closed", "Closed by us", "Closed"]

@@ -7,19 +7,20 @@ from django.db import connection
 
 from ciduty import clock
 from ciduty.bugzilla.models import Bug, Visibility
-from ciduty.outbox.models import BugUpdate, Mail
+from ciduty.outbox.models import BugUpdate, Mail, TreeChange
+from ciduty.outbox.rules import UNDER_WAY
 from ciduty.outbox.rules import State as MailState
 from ciduty.people.roles import Role
 from ciduty.record.models import Entry
 from ciduty.states import NotAllowed
 from downtimes import telling
-from downtimes.models import Review, Told
+from downtimes.models import Announcement, Review, Told
 from downtimes.rules import State
-from downtimes.run import bug_words, closing, finishing, reopening, steering, working
+from downtimes.run import bug_words, closing, finishing, next_step, reopening, sheet_core, steering, working
 from downtimes.run.closing import BY_HAND, PATCH
 from downtimes.run.rules import Step
 from tests import downtime_stage, run_stage
-from tests.cast import at_once
+from tests.cast import BugFactory, at_once
 from tests.downtime_stage import op
 
 pytestmark = pytest.mark.django_db
@@ -196,6 +197,12 @@ def test_f57_it_stays_locked_while_the_service_is_not_read_and_goes_on_when_it_i
         assert "autoland" in against(downtime), "a sheriff closed it since"
         run_stage.sheriff(sandbox, "autoland", "open", "", ())
         run_stage.read(MINUTE)
+        reopens = TreeChange.objects.filter(purpose=reopening.REOPEN)
+        for state in UNDER_WAY:
+            reopens.update(state=state)
+            assert "change of autoland, mozilla-central is still on its way" in against(downtime), "it may still write"
+        assert "still on its way" in next_step.next_of(sheet_core.core(downtime, downtime.duty, clock.now())).sentence
+        reopens.update(state=MailState.ACCEPTED)
         assert finish(run_stage.now(downtime)).state == State.DONE
 
 
@@ -319,6 +326,14 @@ def test_a_letter_that_speaks_of_a_bug_which_turned_private_since_is_held(three)
     finish(three)
     mail = tree_open_mails().first()
     assert finishing.may_still_go(mail) is None
+    known = BugFactory(visibility=Visibility.RESTRICTED, is_loaner_request=False).pk
+    three.run_trees.update(left_because=f"Sheriff: bug {known}")
+    assert finishing.may_still_go(mail) is None  # it says nothing of that
+    Announcement.objects.filter(batch=mail.batch).update(
+        text=Announcement.objects.get(batch=mail.batch).text + f"\nSheriff:\n  bug {known}"
+    )
+    assert "turned private" in finishing.may_still_go(mail).why
+    three.run_trees.update(left_because="")
     Bug.objects.filter(pk=three.items.first().bug_id).update(visibility=Visibility.RESTRICTED)
     stop = finishing.may_still_go(mail)
     assert "turned private" in stop.why and not stop.for_good

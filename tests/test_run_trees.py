@@ -8,17 +8,32 @@ import pytest
 from ciduty import clock
 from ciduty.bugzilla.models import Visibility
 from ciduty.outbox import delivery
+from ciduty.outbox import workflow as outbox
 from ciduty.outbox.models import TreeChange
 from ciduty.outbox.rules import State as DeliveryState
 from ciduty.people.roles import Role
 from ciduty.record.models import Entry
 from ciduty.states import NotAllowed
 from ciduty.trees import polling, workflow
+from ciduty.trees.adapters.writing import Writer
 from ciduty.trees.models import Closure, Service, Tree
 from ciduty.trees.sandbox import BOT_TOKEN, Fault, editing
 from downtimes.models import RunStep
 from downtimes.rules import State
-from downtimes.run import beginning, closing, facts, reopening, rules, steering, verifying, working
+from downtimes.run import (
+    beginning,
+    closing,
+    facts,
+    finishing,
+    next_step,
+    reopening,
+    rules,
+    sheet,
+    sheet_core,
+    steering,
+    verifying,
+    working,
+)
 from downtimes.run.rules import MESSAGE, Step
 from tests import run_stage
 from tests.cast import BugFactory, at_once
@@ -53,6 +68,11 @@ def entries(downtime, verb):
 def against(downtime, verb="tree open"):
     """Return what stands against a verb now, as one text."""
     return " ".join(rules.refusals(verb, facts.facts_of(downtime, clock.now(), downtime.duty)))
+
+
+def said_next(downtime):
+    """Return what the sheet says is to be done next."""
+    return next_step.next_of(sheet_core.core(run_stage.now(downtime), downtime.duty, clock.now()))
 
 
 def closed_of(sandbox):
@@ -242,6 +262,24 @@ def test_a_soft_close_closes_autoland_first_and_reopens_it_last(settings, people
         assert sandbox.world.tree("try")["message_of_the_day"] == "Be kind."
 
 
+def test_a_message_that_a_sheriff_sets_before_or_beside_ours_is_there_again_afterwards(settings, people, duty):
+    with run_stage.trees_kept(settings, PATCH) as sandbox:
+        downtime = begun(people, close="soft", trees=["autoland", "mozilla-central", "try"])
+        closing.close(downtime, None, by=duty, op=op())
+        editing.update(sandbox.world, run_stage.SHERIFF, ["try"], message_of_the_day="Merge day.")
+        run_stage.settle()
+        for name in ("try", "mozilla-central"):
+            assert sandbox.world.tree(name)["message_of_the_day"] == MESSAGE
+        beside = f"{MESSAGE}; ask the sheriffs"
+        editing.update(sandbox.world, run_stage.SHERIFF, ["mozilla-central"], message_of_the_day=beside)
+        run_stage.read(MINUTE)
+        assert run_stage.words(downtime)["mozilla-central"] == "told"
+        run_stage.reopen(run_stage.work(downtime), sandbox)
+        assert set(run_stage.words(downtime).values()) == {"open"}
+        assert sandbox.world.tree("try")["message_of_the_day"] == "Merge day."
+        assert sandbox.world.tree("mozilla-central")["message_of_the_day"] == "ask the sheriffs"
+
+
 def test_what_the_outbox_tried_in_vain_is_asked_for_anew(settings, people, duty):
     with run_stage.trees_kept(settings, PATCH) as sandbox:
         downtime = begun(people)
@@ -249,6 +287,7 @@ def test_what_the_outbox_tried_in_vain_is_asked_for_anew(settings, people, duty)
         run_stage.close(downtime, sandbox)
         assert set(run_stage.words(downtime).values()) == {"closing"}
         assert "not closed yet" in against(downtime, "start")
+        assert said_next(downtime).verb == "close" and "could not be closed" in said_next(downtime).sentence
         for form in [op()] * 2:  # a page that was not loaded anew changes nothing, and keeps nothing from being done
             closing.close(downtime, None, by=duty, op=form)
             delivery.deliver(delivery.TREES, seconds=10)
@@ -259,6 +298,9 @@ def test_what_the_outbox_tried_in_vain_is_asked_for_anew(settings, people, duty)
         settings.TREESTATUS_TOKEN = "not the one"
         run_stage.reopen(downtime, sandbox)
         assert set(run_stage.words(downtime).values()) == {"reopening"}
+        assert said_next(downtime).verb == "reopen" and "could not be reopened" in said_next(downtime).sentence
+        seen = sheet.live(run_stage.now(downtime), duty, clock.now())
+        assert seen["may_reopen"] and all("does not take TREESTATUS_TOKEN" in tree.why for tree in seen["trees"])
         settings.TREESTATUS_TOKEN = BOT_TOKEN
         run_stage.reopen(downtime, sandbox)
         assert set(run_stage.words(downtime).values()) == {"open"}
@@ -270,11 +312,36 @@ def test_a_change_that_is_not_wanted_any_more_is_dropped_before_it_goes(settings
         closing.close(downtime, None, by=duty, op=op())
         closing.leave(downtime, "autoland", by=duty, because="Sheriff wants it open")
         run_stage.settle()
-        row = TreeChange.objects.get()
-        assert row.state == DeliveryState.CANCELLED and closed_of(sandbox) == {}
-        assert run_stage.words(downtime) == {"autoland": "left", "mozilla-central": "closing"}
-        run_stage.close(downtime, sandbox)
+        row, rest = TreeChange.objects.order_by("pk")
+        assert (row.state, rest.trees) == (DeliveryState.CANCELLED, ["mozilla-central"]), "the others go all the same"
+        assert closed_of(sandbox).keys() == {"mozilla-central"}
         assert run_stage.words(downtime) == {"autoland": "left", "mozilla-central": "closed"}
+        closing.happened(row)
+        assert TreeChange.objects.count() == 2
+        run_stage.work(downtime)
+        closing.take_back_leaving(downtime, ["autoland"])
+        run_stage.close(downtime, sandbox, names=["autoland"])
+        steering.do_step(downtime, Step.CHECKED, by=duty)
+        reopening.reopen(downtime, None, by=duty, op=op())
+        run_stage.sheriff(sandbox, "autoland", reason="hg is down")
+        run_stage.read(MINUTE)
+        closing.leave(downtime, "autoland", by=duty, because="Sheriff: hg is down")
+        run_stage.settle()
+        assert run_stage.words(downtime) == {"autoland": "left", "mozilla-central": "open"}
+        assert closed_of(sandbox) == {"autoland": "hg is down"}
+        assert against(downtime, "sheriff agrees") == ""
+
+
+def test_what_a_person_cancelled_in_the_outbox_is_not_asked_for_anew(settings, people, duty):
+    with run_stage.trees_kept(settings, PATCH) as sandbox:
+        downtime = begun(people)
+        closing.close(downtime, None, by=duty, op=op())
+        row = TreeChange.objects.get()
+        outbox.cancel(row, duty)
+        closing.leave(downtime, "autoland", by=duty, because="Sheriff wants it open")
+        run_stage.settle()
+        assert TreeChange.objects.count() == 1 and closed_of(sandbox) == {}
+        assert said_next(downtime).verb == "close", "the sheet offers to ask anew"
         type(downtime).objects.filter(pk=downtime.pk).update(state=State.DONE)
         assert closing.may_still_go(row).for_good and reopening.may_still_go(row).for_good
 
@@ -413,6 +480,36 @@ def test_f55_a_sheriff_between_our_reading_and_our_write_keeps_their_closure(set
         assert against(downtime, "sheriff agrees") == "" and entries(downtime, "leave tree") == 1
 
 
+def test_f55_a_sheriff_in_the_moment_before_we_close_gets_their_closure_back(settings, people, duty, monkeypatch):
+    with run_stage.trees_kept(settings, PATCH) as sandbox:
+        downtime = begun(people)
+        closing.close(downtime, None, by=duty, op=op())
+        real, acts = Writer.patch, [lambda: run_stage.sheriff(sandbox, "autoland", reason="hg is down")]
+
+        def patch(self, names, **change):
+            if acts:
+                acts.pop()()
+            return real(self, names, **change)
+
+        monkeypatch.setattr(Writer, "patch", patch)
+        run_stage.settle()
+        assert run_stage.words(downtime) == {"autoland": "closed", "mozilla-central": "closed"}
+        assert downtime.run_trees.get(name="autoland").before["reason"] == "hg is down"
+        assert entries(downtime, "trees below") == 1
+        TreeChange.objects.update(state=DeliveryState.UNKNOWN)
+        run_stage.work(downtime)
+        steering.do_step(downtime, Step.CHECKED, by=duty)
+        assert "is being changed" in refused(reopening.reopen, downtime, None, by=duty, op=op())
+        TreeChange.objects.update(state=DeliveryState.ACCEPTED)
+        run_stage.reopen(downtime, sandbox)
+        assert closed_of(sandbox) == {"autoland": "hg is down"}
+        assert run_stage.words(downtime) == {"autoland": "closed by others", "mozilla-central": "open"}
+        assert "closed for another reason meanwhile (hg is down)" in against(downtime)
+        run_stage.sheriff(sandbox, "autoland", "open", "", [])
+        run_stage.read(MINUTE)
+        assert run_stage.words(downtime)["autoland"] == "open"
+
+
 def test_the_trees_that_are_verified_reopen_by_name_while_one_is_not(settings, people, duty):
     with run_stage.trees_kept(settings, PATCH) as sandbox:
         downtime = run_stage.work(closed(people, sandbox))
@@ -434,6 +531,7 @@ def test_a_tree_that_others_close_after_we_opened_it_is_not_open(settings, peopl
         assert "bustage after the window" in against(downtime)
         closing.leave(downtime, "autoland", by=duty, because="Sheriff: bustage")
         assert "autoland" not in against(downtime)
+        assert not downtime.run_steps.filter(step=Step.SHERIFF_AGREES).exists()  # they spoke of how it was before
 
 
 def test_what_others_reopened_is_closed_again_by_its_name_and_the_sheriff_is_asked_anew(settings, people, duty):
@@ -474,6 +572,131 @@ def test_by_hand_a_tree_stays_closed_while_another_closure_stands_on_it(settings
         assert "kept by hand" in refused(closing.claim, downtime, "autoland", by=duty)
         workflow.end_by_hand(other, by=lead)
         assert set(run_stage.words(downtime).values()) == {"open"} and against(downtime, "sheriff agrees") == ""
+
+
+def test_f57_what_reads_open_without_our_reopening_in_its_log_is_not_open(settings, people, duty):
+    with run_stage.trees_kept(settings, PATCH) as sandbox:
+        from_before = sandbox.world.copy()
+        downtime = run_stage.work(closed(people, sandbox))
+        steering.do_step(downtime, Step.CHECKED, by=duty)
+        reopening.reopen(downtime, None, by=duty, op=op())
+        sandbox.faults.add(Fault("stale")).world_then = from_before
+        run_stage.read(MINUTE)
+        assert {row.status for row in Tree.objects.all()} == {"open"}
+        assert set(run_stage.words(downtime).values()) == {"reopening"}
+        assert "its log does not show" in against(downtime, "sheriff agrees")
+        sandbox.faults.clear()
+        editing.delete(sandbox.world, "autoland")
+        editing.create(sandbox.world, run_stage.SHERIFF, "autoland")  # anew, without a log
+        run_stage.read(MINUTE)
+        assert set(run_stage.words(downtime).values()) == {"reopening"}
+        assert "as before yet" in refused(closing.leave, downtime, "mozilla-central", by=duty, because="Sheriff")
+        closing.leave(downtime, "autoland", by=duty, because="Sheriff made it anew")
+        settings.TREESTATUS_URL, settings.TREESTATUS_WRITES = "", "none"
+        assert run_stage.words(downtime) == {"autoland": "left", "mozilla-central": "unknown"}
+        assert "Nobody knows how mozilla-central stands" in against(downtime, "sheriff agrees")
+
+
+def test_f56_a_status_that_nobody_knows_is_neither_closed_nor_opened_by_us(settings, people, duty):
+    with run_stage.trees_kept(settings, PATCH) as sandbox:
+        run_stage.sheriff(sandbox, "autoland", "locked", "frozen")
+        downtime = begun(people)
+        steering.do_step(downtime, Step.CHECKED, by=duty)
+        assert "Nobody knows how autoland stands" in refused(closing.close, downtime, None, by=duty, op=op())
+        run_stage.close(downtime, sandbox, names=["mozilla-central"])
+        run_stage.sheriff(sandbox, "autoland")
+        run_stage.read(MINUTE)
+        assert "not ours to open" in refused(closing.claim, downtime, "autoland", by=duty)
+        run_stage.sheriff(sandbox, "autoland", "locked", "frozen")
+        run_stage.read(MINUTE)
+        assert "autoland is not closed yet" in against(downtime, "start")
+        assert "leave it as it is" in refused(reopening.reopen, downtime, ["autoland"], by=duty, op=op())
+        closing.leave(downtime, "autoland", by=duty, because="Sheriff froze it")
+        run_stage.reopen(run_stage.work(downtime), sandbox)
+        assert run_stage.words(downtime) == {"autoland": "left", "mozilla-central": "open"}
+        assert sandbox.world.tree("autoland")["status"] == "locked" and against(downtime, "sheriff agrees") == ""
+
+
+def test_f55_what_we_closed_by_hand_is_not_ours_at_a_service_that_is_configured_later(settings, people, duty):
+    with run_stage.trees_kept(settings, BY_HAND):
+        downtime = run_stage.work(closed(people))
+    with run_stage.trees_kept(settings, PATCH, names=()) as sandbox:
+        for name in run_stage.TREES:  # made anew there: their logs are empty, as ours is
+            editing.create(sandbox.world, run_stage.SHERIFF, name, status="closed", reason="not ready")
+        Closure.objects.update(ended_at=None)  # as if this were its first answer
+        run_stage.read()
+        assert set(run_stage.words(downtime).values()) == {"closed by others"}
+        assert not Closure.objects.standing().exists()
+        steering.do_step(downtime, Step.CHECKED, by=duty)
+        assert "not ours to open" in refused(reopening.reopen, downtime, None, by=duty, op=op())
+
+
+def test_a_tree_that_is_gone_keeps_none_of_the_others_closed(settings, people, duty):
+    with run_stage.trees_kept(settings, PATCH) as sandbox:
+        downtime = run_stage.work(closed(people, sandbox))
+        editing.delete(sandbox.world, "autoland")
+        for _ in range(5):
+            run_stage.read(MINUTE)
+        steering.do_step(downtime, Step.CHECKED, by=duty)
+        assert "gone is not open" in " ".join(reopening.reopen(downtime, None, by=duty, op=op()))
+        run_stage.settle()
+        assert run_stage.words(downtime) == {"autoland": "gone", "mozilla-central": "open"}
+
+
+def test_one_downtime_that_cannot_be_followed_keeps_no_other_from_it_and_loses_nothing_it_saw(settings, people, duty):
+    with run_stage.trees_kept(settings, PATCH) as sandbox:
+        stuck, other = closed(people, sandbox, close="soft"), begun(people, trees=["try"])
+        row = stuck.run_trees.get(name="autoland")
+        row.before["tags"] = ["planned"] * 11  # more than the service takes
+        row.save()
+        steering.do_step(run_stage.work(stuck), Step.CHECKED, by=duty)
+        reopening.reopen(stuck, None, by=duty, op=op())
+        closing.close(other, None, by=duty, op=op())
+        run_stage.settle()
+        assert run_stage.words(other) == {"try": "closed"}
+        assert run_stage.words(stuck) == {"autoland": "reopening", "mozilla-central": "open"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_old_form_that_is_sent_again_closes_nothing_anew_and_says_nothing_untrue(settings, people, duty, way):
+    with run_stage.trees_kept(settings, way) as sandbox:
+        downtime, form = begun(people, trees=["autoland"]), op()
+        closing.close(downtime, None, by=duty, op=form)
+        run_stage.reopen(run_stage.work(run_stage.close(downtime, sandbox)), sandbox)
+        for names in (None, ["autoland"]):
+            assert closing.close(downtime, names, by=duty, op=form) == []
+        assert run_stage.words(downtime) == {"autoland": "open"} and against(downtime, "sheriff agrees") == ""
+        run_stage.close(downtime, sandbox, names=["autoland"])
+        assert run_stage.words(downtime) == {"autoland": "closed"}
+
+
+def test_what_one_of_us_reopened_at_the_service_before_the_press_is_ours_by_their_word(settings, people, duty):
+    with run_stage.trees_kept(settings, LINK) as sandbox:
+        downtime = run_stage.work(closed(people, sandbox, close="soft"))
+        for row in downtime.run_trees.all():
+            run_stage.open_there(row, sandbox)
+        run_stage.read(MINUTE)
+        assert set(run_stage.words(downtime).values()) == {"reopened by others"}
+        lines = sheet.live(run_stage.now(downtime), duty, clock.now())["trees"]
+        assert all(line.may_claim and "say that it is ours" in line.why for line in lines)
+        assert "Nobody checked" in refused(closing.claim, downtime, "autoland", by=duty)
+        steering.do_step(downtime, Step.CHECKED, by=duty)
+        for name in run_stage.TREES:
+            closing.claim(downtime, name, by=duty)
+        assert set(run_stage.words(downtime).values()) == {"reopening"}
+        run_stage.read(MINUTE)
+        assert set(run_stage.words(downtime).values()) == {"open"} and against(downtime, "sheriff agrees") == ""
+
+
+def test_what_others_closed_before_and_opened_meanwhile_locks_nothing_and_is_told_so(settings, people, duty):
+    with run_stage.trees_kept(settings, PATCH) as sandbox:
+        run_stage.sheriff(sandbox, "autoland")
+        downtime = reopened(people, sandbox)
+        run_stage.sheriff(sandbox, "autoland", "open", "", ())
+        run_stage.read(MINUTE)
+        assert against(downtime, "sheriff agrees") == ""
+        assert "opened meanwhile, not by us" in " ".join(finishing.letter(downtime, clock.now()).body.split())
+        assert "autoland is not closed yet" in against(downtime, "start")
 
 
 # --- the gates and who may --------------------------------------------------------------------------------------------

@@ -304,6 +304,10 @@ def test_a_sheriff_who_closes_in_the_moment_before_our_closure_is_named_in_words
     assert row.found["autoland"]["why"] == (
         "Just before, somebody made it closed: “Bustage” (checkin_test): ours stands on it."
     )
+    theirs = row.found["autoland"]["log_id"] - 1
+    assert row.found["autoland"]["below"] == {
+        "status": "closed", "reason": "Bustage", "tags": ["checkin_test"], "log_id": theirs,
+    }  # fmt: skip
 
 
 def test_a_sheriff_who_acts_right_after_our_write_is_not_touched(trees, monkeypatch):

@@ -197,7 +197,9 @@ class Change:
         elif last.id != own.id:
             self._find(want, DONE, own.id, f"Since then somebody made it {_said(last)}.")
         elif loses:
-            self._find(want, DONE, own.id, f"Just before, somebody made it {_said(theirs)}: ours stands on it.")
+            below = {"status": theirs.status, "reason": theirs.reason, "tags": list(theirs.tags), "log_id": theirs.id}
+            why = f"Just before, somebody made it {_said(theirs)}: ours stands on it."
+            self._find(want, DONE, own.id, why, below=below)
         else:
             self._find(want, DONE, own.id)
 
@@ -270,8 +272,8 @@ class Change:
     def _names(self, did: str) -> list[str]:
         return [name for name in self.wants if self.found.get(name, {}).get("did") == did]
 
-    def _find(self, want: Want, did: str, log_id: int | None, why: str = "") -> None:
-        self.found[want.name] = {"did": did, "log_id": log_id, "why": why}
+    def _find(self, want: Want, did: str, log_id: int | None, why: str = "", **more) -> None:
+        self.found[want.name] = {"did": did, "log_id": log_id, "why": why} | more
 
     def _read(self) -> Told:
         return self._reader().trees()

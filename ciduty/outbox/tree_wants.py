@@ -6,7 +6,8 @@
     {"each": [{"tree": name, "status": ..., "reason": ..., "tags": [...]}]}: give each tree back what it had
 and `seen` what the person who decided saw: {name: {"status": ..., "reason": ..., "log_id": number or None}}, for a
 message of the day {name: {"motd": words}}. What became of each tree is `found`: {name: {"did": one of the words below,
-"log_id": the number of its log entry or None, "why": a sentence or ""}}.
+"log_id": the number of its log entry or None, "why": a sentence or ""}}; where ours stands on what somebody else made
+of it in the moment before, "below" is that: {"status": ..., "reason": ..., "tags": [...], "log_id": number}.
 """
 
 from dataclasses import dataclass

@@ -67,10 +67,15 @@ def ago(at: datetime | None, now: datetime) -> str:
 
 
 @register.filter
-@lru_cache(maxsize=100)
 def chip(state):
     """Write a state, an enum's member, as a coloured word."""
-    return format_html('<span class="state {}">{}</span>', str(state).replace(" ", "-"), state.label)
+    return _chip(str(state), str(state.label))
+
+
+@lru_cache(maxsize=200)
+def _chip(state: str, label: str):
+    # Not by the member: those of two enums are equal where their values are, and each has a label of its own.
+    return format_html('<span class="state {}">{}</span>', state.replace(" ", "-"), label)
 
 
 @register.filter

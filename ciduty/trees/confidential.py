@@ -44,6 +44,21 @@ def private_among(texts: Iterable[str], bugs: Iterable[int | None] = ()) -> froz
     return frozenset(private)
 
 
+def why_not_said(texts: Iterable[str], own: Iterable[int] = ()) -> str:
+    """Return the sentence that refuses words which everybody reads and which name a bug that is not public, or "".
+
+    `own` are bugs that the words are about: their numbers are public.
+    """
+    texts = list(texts)
+    found = {number for text in texts for number in numbers_in(text)} & private_among(texts) - set(own)
+    if not found:
+        return ""
+    return (
+        f"Bug {min(found)} is not public, and everybody reads this: say it without the number and without the bug’s "
+        "words."
+    )
+
+
 def public(text: str, private: frozenset[int], instead: str = WITHHELD) -> str:
     """Return a text as everybody may read it: whole, or withheld whole; its other words may be the bug's."""
     return instead if numbers_in(text) & private else text

@@ -57,7 +57,7 @@ def hold(downtime: Downtime, *, by, because: str) -> Downtime:
     downtime = locking.lock(downtime, {State.ANNOUNCED}, "only one that was announced is held back", by=by)
     if downtime.held_at is not None:
         return downtime
-    telling.want_reason(because, "on hold")
+    telling.want_reason(because, "on hold", downtime)
     at = clock.now()
     words = telling.words_of(downtime, because, by)
     mails = telling.everyone(downtime, Told.HOLD, words, because=because, by=by, at=at)
@@ -71,7 +71,7 @@ def go_ahead(downtime: Downtime, *, by, because: str) -> Downtime:
     downtime = locking.lock(downtime, {State.ANNOUNCED}, "only one that is held back goes ahead", by=by)
     if downtime.held_at is None:
         return downtime
-    telling.want_reason(because, "going ahead")
+    telling.want_reason(because, "going ahead", downtime)
     at = clock.now()
     too_late = rules.TIME_IS_NOT_OVER.refuses(rules.RunFacts(at=at, ends_at=downtime.ends_at))
     if too_late:

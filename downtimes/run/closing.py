@@ -14,6 +14,7 @@ from ciduty.outbox import purposes
 from ciduty.outbox.models import TreeChange
 from ciduty.outbox.rules import State as DeliveryState
 from ciduty.record import write
+from ciduty.record.models import Entry
 from ciduty.states import NotAllowed
 from ciduty.trees import confidential, polling, workflow
 from ciduty.trees.models import Closure, Tree
@@ -24,6 +25,7 @@ from downtimes.run import before, changing, facts, locking, rules
 from downtimes.run.rules import MESSAGE, NEEDS_NOTHING_TO_CLOSE, Step, TreeFacts, Word
 
 CLOSE = "downtimes: close trees"
+ASKED = "close trees"
 BY_HAND, LINK, PATCH = "by hand", "link", "patch"
 LONGEST_REASON = 300
 #: What is asked for when nobody names a tree.
@@ -92,7 +94,8 @@ def close(downtime: Downtime, names: list[str] | None = None, *, by, op: str) ->
     rows = {row.name: row for row in downtime.run_trees.all()}
     want_names(rows, names)
     chosen = _chosen(downtime, facts.trees_of(downtime, at), names)
-    asked = [rows[tree.name] for tree in chosen]
+    done_before = _asked_by(downtime, op)
+    asked = [rows[tree.name] for tree in chosen if tree.name not in done_before]
     if how() == LINK:
         polling.ask_now()  # people may have done it there already
     if not asked:
@@ -102,10 +105,18 @@ def close(downtime: Downtime, names: list[str] | None = None, *, by, op: str) ->
     downtime.run_steps.filter(step=Step.SHERIFF_AGREES).delete()
     caused = {BY_HAND: _close_by_hand, LINK: _close_there, PATCH: _close_over_api}[how()](downtime, asked, by, op, at)
     words = {BY_HAND: "Closed {} by hand", LINK: "{} to be closed at the service", PATCH: "Asked to close {}"}[how()]
+    closed = [row.name for row in asked]
     write.entry(
-        downtime.about, "close trees", words.format(rules.named(row.name for row in asked)), by=by, at=at, caused=caused
-    )
+        downtime.about, ASKED, words.format(rules.named(closed)), by=by, at=at, caused=caused,
+        after={"op": op, "trees": closed},
+    )  # fmt: skip
     return asked
+
+
+def _asked_by(downtime: Downtime, op: str) -> set[str]:
+    """Return the trees that this very form asked for before: an old page that is sent again closes nothing anew."""
+    entries = Entry.objects.filter(about=downtime.about, verb=ASKED, after__op=op)
+    return {name for entry in entries for name in entry.after["trees"]}
 
 
 def take_back_leaving(downtime: Downtime, names: list[str] | None) -> None:
@@ -220,13 +231,36 @@ def post_messages(downtime: Downtime, at: datetime) -> list[TreeChange]:
     for row in downtime.run_trees.select_related("asked_by").filter(name__in=telling):
         what = f"tell {row.name} {row.asked_at.isoformat()}"
         if f"{downtime.about} {what}" not in posted:
-            wants, seen = {"trees": [row.name], "motd": MESSAGE}, {row.name: {"motd": telling[row.name].motd}}
+            motd = telling[row.name].motd  # a sheriff may have set it after we asked: that is what comes back
+            row.before = row.before | {"motd": motd}
+            row.save(update_fields=["before"])
+            wants, seen = {"trees": [row.name], "motd": MESSAGE}, {row.name: {"motd": motd}}
             found.append(changing.post_change(downtime, CLOSE, what, wants, seen, row.asked_by))
     return found
 
 
 def _needs_nothing(tree: TreeFacts) -> bool:
     return tree.word == Word.LEFT or (tree.word in NEEDS_NOTHING_TO_CLOSE and tree.is_verified)
+
+
+def keep_below(downtime: Downtime, rows: list[RunTree]) -> list[str]:
+    """Write down what ours stands on where somebody came between our reading and our write; return the trees (F55).
+
+    That is given back. A poll may see our closure before its sender has read the log.
+    """
+    stand = [row for row in rows if row.log_id is not None and row.closed_at and row.reopen_asked_at is None]
+    if not stand or how() != PATCH:
+        return []
+    changes = list(TreeChange.objects.filter(about=downtime.about, purpose=CLOSE).order_by("pk"))
+    names = []
+    for row in stand:
+        mine = [one.found[row.name] for one in changes if one.found.get(row.name, {}).get("log_id") == row.log_id]
+        below = next((one["below"] for one in mine if "below" in one), None)
+        if below is not None and row.before.get("log_id") != below["log_id"]:
+            row.before = row.before | below
+            row.save(update_fields=["before"])
+            names.append(row.name)
+    return names
 
 
 # --- ours, or left as it is -------------------------------------------------------------------------------------------
@@ -236,11 +270,14 @@ def _needs_nothing(tree: TreeFacts) -> bool:
 def claim(downtime: Downtime, name: str, *, by) -> RunTree:
     """Say that the closure which stands on a tree is ours, whatever its words; said twice, it is said once.
 
-    Raises NotAllowed while nobody knows how it stands, and for what was closed before it began.
+    Where people change trees at the service, one that reads reopened is said to be reopened by us. Raises NotAllowed
+    while nobody knows how it stands, and for what was closed before it began.
     """
     downtime = locking.lock_running(downtime, by=by)
     at = clock.now()
     row, tree = _row_and_tree(downtime, name, at)
+    if may_be_our_reopening(tree):
+        return _claim_reopening(downtime, row, by, at)
     if tree.word == Word.CLOSED and row.claimed_by_id == by.pk:
         return row
     against = _why_not_claim(tree)
@@ -253,7 +290,26 @@ def claim(downtime: Downtime, name: str, *, by) -> RunTree:
     row.left_because = ""
     row.closure = closure_of(downtime, row, now_there, at)
     row.save()
+    downtime.run_steps.filter(step=Step.SHERIFF_AGREES).delete()  # they spoke of how it was before
     write.entry(downtime.about, "claim tree", f"Said that what closes {name} is ours", by=by, at=at)
+    return row
+
+
+def may_be_our_reopening(tree: TreeFacts) -> bool:
+    """Answer whether one of us may have given a tree back at the service before anybody asked for it here."""
+    return how() == LINK and tree.word == Word.REOPENED_BY_OTHERS and tree.is_verified
+
+
+def _claim_reopening(downtime: Downtime, row: RunTree, by, at: datetime) -> RunTree:
+    """Write down that we gave a tree back; that it is open, the next poll says."""
+    against = rules.refusals("reopen", facts.facts_of(downtime, at, by))
+    if against:
+        raise NotAllowed(" ".join(against))
+    row.reopen_asked_at, row.reopen_asked_by = at, by
+    row.save(update_fields=["reopen_asked_at", "reopen_asked_by"])
+    downtime.run_steps.filter(step=Step.SHERIFF_AGREES).delete()
+    polling.ask_now()
+    write.entry(downtime.about, "claim tree", f"Said that {row.name} was reopened by us", by=by, at=at)
     return row
 
 
@@ -268,7 +324,7 @@ def _why_not_claim(tree: TreeFacts) -> str:
         return f"Trees are kept by hand here: whose closures stand on {tree.name} is known. Nothing was changed."
     if tree.word not in CLOSED_ALREADY or tree.row.only_message:
         return f"{tree.name} is not closed by anybody else: there is nothing to claim."
-    if rules.is_closed(tree.row.status_before) and tree.row.asked_at is None:
+    if tree.row.status_before not in rules.OPENS and tree.row.asked_at is None:
         return f"{tree.name} was closed before this downtime began: that is not ours to open. Leave it as it is."
     if not tree.is_verified:
         return f"How {tree.name} stands is not verified now: wait for a poll that answers, then say so again."
@@ -299,6 +355,8 @@ def leave(downtime: Downtime, name: str, *, by, because: str) -> RunTree:
     row, tree = _row_and_tree(downtime, name, at)
     if not because:
         raise NotAllowed(f"Say why {name} is left as it is, and which sheriff says so: TREE OPEN tells everybody.")
+    if private := confidential.why_not_said([because]):
+        raise NotAllowed(private)
     if row.left_at is not None and row.left_because == because[:LONGEST_REASON]:
         return row
     against = _why_not_leave(downtime, tree)
@@ -306,6 +364,7 @@ def leave(downtime: Downtime, name: str, *, by, because: str) -> RunTree:
         raise NotAllowed(against)
     row.left_at, row.left_by, row.left_because = at, by, because[:LONGEST_REASON]
     row.save(update_fields=["left_at", "left_by", "left_because"])
+    downtime.run_steps.filter(step=Step.SHERIFF_AGREES).delete()  # they spoke of how it was before
     Closure.objects.standing().filter(about=downtime.about, tree__name=name).update(ended_at=at, ended_by=by)
     write.entry(downtime.about, "leave tree", f"Left {name} as it is, with a reason for everybody", by=by, at=at)
     return row
@@ -315,16 +374,21 @@ def _why_not_leave(downtime: Downtime, tree: TreeFacts) -> str:
     name = tree.name
     if tree.word == Word.CLOSED:
         return f"{name} is closed by us: reopen it. Only what is not ours is left as it is."
-    if tree.word == Word.REOPENING:
+    if tree.word == Word.REOPENING and (rules.is_closed(tree.reading.status) or tree.row.only_message):
         return f"{name} does not read as before yet: wait for a poll, or give it back at the service yourself."
     if holds_our_message(tree):
         return f"Our message still stands on {name}: take it away first, with the others that reopen."
     if tree.word == Word.OPEN and tree.is_verified:
         return f"{name} is open, and nothing is owed to it: there is nothing to leave."
-    sent = TreeChange.objects.filter(about=downtime.about, state__in=[DeliveryState.SENDING, DeliveryState.UNKNOWN])
-    if any(name in change.trees for change in sent):
+    if name in being_changed(downtime):
         return f"{name} is being changed at the service this moment: look again in a minute."
     return ""
+
+
+def being_changed(downtime: Downtime, **only) -> set[str]:
+    """Return the trees of which a change was sent and not looked at yet; `only`: of which changes."""
+    sent = TreeChange.objects.filter(about=downtime.about, state__in=[DeliveryState.SENDING, DeliveryState.UNKNOWN])
+    return {name for change in sent.filter(**only) for name in change.trees}
 
 
 def holds_our_message(tree: TreeFacts) -> bool:
@@ -340,7 +404,7 @@ def holds_our_message(tree: TreeFacts) -> bool:
 
 def register() -> None:
     """Make known why trees are closed over the service's API."""
-    purposes.register(purposes.Purpose(CLOSE, "Trees are closed for a downtime", may_still_go, changing.happened))
+    purposes.register(purposes.Purpose(CLOSE, "Trees are closed for a downtime", may_still_go, happened))
 
 
 def may_still_go(row: TreeChange) -> purposes.Stop | None:
@@ -349,9 +413,18 @@ def may_still_go(row: TreeChange) -> purposes.Stop | None:
     if downtime is None or downtime.state != State.RUNNING:
         return purposes.Stop("The downtime does not run any more: its trees are not closed now.", for_good=True)
     there = downtime.run_trees.filter(name__in=row.trees)
-    gone = [one.name for one in there if one.reopen_asked_at or one.left_at or one.asked_at is None]
-    if gone:
-        return purposes.Stop(
-            f"{rules.named(gone)} is not to be closed any more: close the others anew on the run sheet.", for_good=True
-        )
-    return None
+    gone = [one.name for one in there if not _is_to_close(one)]
+    return changing.drop(gone, "closed") if gone else None
+
+
+def _is_to_close(row: RunTree) -> bool:
+    return row.asked_at is not None and row.reopen_asked_at is None and row.left_at is None
+
+
+def happened(row: TreeChange) -> None:
+    """Have polling look whether it is so; of what was dropped because of one tree the others still close."""
+    changing.happened(row)
+    downtime = locking.named(row.about)
+    if downtime is not None and downtime.state == State.RUNNING:
+        there = downtime.run_trees.filter(closed_at=None)
+        changing.post_rest(row, downtime, {one.name for one in there if _is_to_close(one)})

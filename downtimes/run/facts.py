@@ -3,17 +3,18 @@
 from dataclasses import replace
 from datetime import datetime
 
-from ciduty.outbox.models import Incoming, IncomingKind
+from ciduty.outbox.models import Incoming, IncomingKind, TreeChange
 from ciduty.trees import confidential, polling, showing
 from ciduty.trees.models import Closure, Tree
 from ciduty.trees.rules import Freshness
+from downtimes import telling
 from downtimes.models import Downtime, Item, RunStep, RunTree
 from downtimes.rules import OUTCOMES, Close, ItemState, Kind
 from downtimes.run.rules import AUTOLAND, Reading, RunFacts, Step, TreeFacts, TreeRow, WorkFacts, tree_facts
 
 
 def facts_of(downtime: Downtime, at: datetime, by, steps: dict[str, RunStep] | None = None) -> RunFacts:
-    """Return a downtime as the gates see it when this person asks at a moment. Eight queries, however much is in it.
+    """Return a downtime as the gates see it when this person asks at a moment. Nine queries, however much is in it.
 
     `steps`: those that were done, where they were read already.
     """
@@ -32,10 +33,10 @@ def facts_of(downtime: Downtime, at: datetime, by, steps: dict[str, RunStep] | N
         trees=trees,
         unknown_trees=tuple(one.name for one in trees if not one.reading.status or one.reading.is_gone),
         service_problem=service_problem(at),
+        changing=changing(downtime),
         checked=Step.CHECKED in steps,
         work=work_of(downtime),
         sheriff_agrees=agreed.words if agreed else "",
-        sheriff_agreed_at=agreed.at if agreed else None,
     )
 
 
@@ -43,13 +44,16 @@ def facts_of(downtime: Downtime, at: datetime, by, steps: dict[str, RunStep] | N
 
 
 def trees_of(downtime: Downtime, at: datetime) -> tuple[TreeFacts, ...]:
-    """Return its trees in the order in which they are closed, as they are known at a moment. Five queries.
+    """Return its trees in the order in which they are closed, as they are known at a moment. Six queries at the most.
 
-    Before it begins, those of the plan.
+    Before it begins, those of the plan. What people typed may stand in any sentence.
     """
     rows = list(downtime.run_trees.all()) or planned_trees(downtime)
     readings = readings_of([row.name for row in rows], at, downtime.about)
     is_by_hand = polling.current_service() is None
+    private = confidential.private_among(row.left_because for row in rows)
+    for row in rows:
+        row.left_because = confidential.public(row.left_because, private)
     return tuple(tree_facts(row_of(row, is_by_hand), readings[row.name], at) for row in rows)
 
 
@@ -107,8 +111,10 @@ def _sayable(readings: dict[str, Reading]) -> dict[str, Reading]:
 
 
 def _by_hand(row: Tree | None, ours: bool, at: datetime) -> Reading:
-    if row is None or not row.by_hand:
+    if row is None:
         return Reading(status="open", read_at=at)
+    if not row.by_hand:
+        return Reading()  # a service told it, which is not configured any more: how it stands nobody knows
     return Reading(status=row.status or "open", reason=row.reason, read_at=at, ours_stands=ours, since=row.since)
 
 
@@ -125,6 +131,12 @@ def _read(row: Tree | None, is_sure: bool) -> Reading:
         read_at=row.read_at,
         since=row.since,
     )
+
+
+def changing(downtime: Downtime) -> tuple[str, ...]:
+    """Return the trees of which the outbox holds a change that is under way, by name. One query."""
+    rows = TreeChange.objects.under_way().filter(about=downtime.about)
+    return tuple(sorted({name for row in rows for name in row.trees}))
 
 
 def service_problem(at: datetime) -> str:
@@ -148,8 +160,13 @@ def steps_of(downtime: Downtime) -> dict[str, RunStep]:
 
 
 def replies_to(downtime: Downtime):
-    """Return the mails that answered one of its mails, the newest first; automatic ones are none."""
-    return Incoming.objects.filter(kind=IncomingKind.REPLY, mail__about=downtime.about)
+    """Return the mails that answered what everybody was told, the newest first; automatic ones are none.
+
+    Who answers a mail to one person quotes what only they may read: the code of their own page.
+    """
+    return Incoming.objects.filter(
+        kind=IncomingKind.REPLY, mail__about=downtime.about, mail__purpose__in=telling.TO_EVERYBODY
+    )
 
 
 def unread_replies(downtime: Downtime, read: RunStep | None) -> int:

@@ -10,12 +10,13 @@ from django.conf import settings
 from django.db import transaction
 
 from ciduty import clock, states
-from ciduty.bugzilla.cleaning import clean_line, clean_text
+from ciduty.bugzilla.cleaning import clean_line
 from ciduty.bugzilla.models import Bug, Visibility
 from ciduty.outbox import composing, purposes
 from ciduty.outbox.models import Mail
 from ciduty.states import NotAllowed
-from downtimes import change_events, notice, notice_times, notices, telling
+from ciduty.trees import confidential
+from downtimes import change_events, notice, notice_times, notices, showing, telling
 from downtimes.models import Announcement, Downtime, Told
 from downtimes.notice import Draft, SaidItem
 from downtimes.rules import MOVES, ItemState, Kind, State
@@ -82,7 +83,7 @@ def words_of(downtime: Downtime, at: datetime) -> dict:
     opened = [tree.row.opened_at for tree in trees if tree.word == Word.OPEN and tree.row.opened_at]
     opened_at = max(opened, default=None)
     return {
-        "title": clean_line(downtime.title, notice.MOST),
+        "title": telling.title_of(downtime),
         "is_outage": downtime.kind == Kind.UNPLANNED,
         "are_all_open": bool(opened) and all(tree.word == Word.OPEN for tree in trees),
         "opened_at": notices.moment(opened_at) if opened_at else "",
@@ -119,6 +120,8 @@ def _tree(tree: TreeFacts) -> str:
         return f"{row.name}: {status}, left as it is: {clean_line(row.left_because, notice.MOST)}"
     if tree.word == Word.CLOSED_BEFORE:
         return f"{row.name}: closed, as it was before; not by us"
+    if tree.was_never_ours:
+        return f"{row.name}: {reading.status}; it was closed before, and opened meanwhile, not by us"
     return f"{row.name}: {tree.word.label.lower()}"
 
 
@@ -126,10 +129,11 @@ def _outcomes(downtime: Downtime) -> list[tuple[str, list[str]]]:
     """Return each outcome with its work, in the order of the work. What may not be said any more is a number alone."""
     said = notice.items_as_said(downtime)
     public = _public(said)
+    private = confidential.private_among(one.item.outcome_words for one in said)
     return [
         (title, lines)
         for state, title in _TITLES.items()
-        if (lines := [_line(one, one.item.bug_id in public) for one in said if one.item.state == state])
+        if (lines := [_line(one, one.item.bug_id in public, private) for one in said if one.item.state == state])
     ]
 
 
@@ -138,10 +142,10 @@ def _public(said: list[SaidItem]) -> set[int]:
     return set(bugs.values_list("pk", flat=True))
 
 
-def _line(said: SaidItem, is_public: bool) -> str:
+def _line(said: SaidItem, is_public: bool, private: frozenset[int]) -> str:
     """Return one piece of work; where its text is kept back, the words of its outcome are too."""
     may_be_said = is_public or bool(said.text)
-    words = clean_text(said.item.outcome_words, notice.MOST) if may_be_said else ""
+    words = showing.outcome_words(said.item, private) if may_be_said else ""
     lines = [line.strip() for line in f"{said.text}\n{words}".split("\n") if line.strip()]
     number = f"Bug {said.item.bug_id}"
     return f"{number}: " + "\n  ".join(lines) if lines else number
@@ -157,6 +161,13 @@ def may_still_go(row: Mail) -> purposes.Stop | None:
         return None
     lines = [line for _, lines in _outcomes(told.downtime) for line in lines]
     text = f"\n{told.text}\n"
-    if all(f"\n{composing.wrapped(f'- {line}')}\n" in text for line in lines):
+    if all(f"\n{composing.wrapped(f'- {line}')}\n" in text for line in lines) and not _says_private_words(told):
         return None
     return purposes.Stop("A bug that it speaks of turned private, or its words were changed: tell the lists by hand.")
+
+
+def _says_private_words(told: Announcement) -> bool:
+    """Answer whether its title, or why a tree was left, stands in it and names a bug that is not public any more."""
+    text = " ".join(told.text.split())
+    words = [told.downtime.title, *told.downtime.run_trees.values_list("left_because", flat=True)]
+    return bool(confidential.private_among(one for one in words if one and " ".join(one.split()) in text))

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from django import forms
 from django.utils.dateparse import parse_datetime
 
-from ciduty.typed import BROKEN
-from downtimes.rules import ITEM_MOVES, LONGEST
+from ciduty.typed import BROKEN, MOST_ID
+from downtimes.rules import ITEM_MOVES, LONGEST, ItemState
 from downtimes.run.rules import Step
 from downtimes.window_fields import Line, Words
 
@@ -36,6 +36,11 @@ class StepForm(SheetForm):
 
     step = forms.ChoiceField(choices=Step.choices, error_messages={"required": BROKEN, "invalid_choice": BROKEN})
     words = Line(required=False, max_length=MOST_WORDS)
+    #: The newest reply that the page showed.
+    shown = forms.IntegerField(
+        required=False, min_value=1, max_value=MOST_ID,
+        error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), BROKEN),
+    )  # fmt: skip
 
     def clean(self):
         """Want the sheriff's name where the sheriff was spoken to."""
@@ -144,6 +149,9 @@ class ItemForm(SheetForm):
 
     verb = forms.ChoiceField(error_messages={"required": BROKEN, "invalid_choice": BROKEN})
     words = Words(required=False, rows=2, max_length=MOST_OUTCOME)
+    shown = forms.ChoiceField(
+        required=False, choices=ItemState.choices, widget=forms.HiddenInput, error_messages={"invalid_choice": BROKEN}
+    )
 
     def __init__(self, *args, **kwargs):
         """Know the verbs of the table of moves."""

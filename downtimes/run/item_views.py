@@ -36,9 +36,9 @@ def do_item(request, downtime_id, item_id):
     form = ItemForm(request.POST)
     if not form.is_valid():
         return again(request, downtime, item=(item.pk, form))
-    verb, words = form.cleaned_data["verb"], form.cleaned_data["words"]
+    verb, words, shown = (form.cleaned_data[name] for name in ("verb", "words", "shown"))
     return do(
-        request, downtime, lambda: working.do(item, verb, by=request.user, words=words),
+        request, downtime, lambda: working.do(item, verb, by=request.user, words=words, shown=shown),
         f"{_DID[verb]}: bug {item.bug_id}.", f"bug-{item.bug_id}", item=(item.pk, form),
     )  # fmt: skip
 

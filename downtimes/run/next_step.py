@@ -74,6 +74,9 @@ def _trees(known) -> Next | None:
     if words & NOT_ASKED:
         return Next("Close the trees.", "Close the trees", verb="close")
     if words & WAITED_FOR:
+        failed = [tree.name for tree in known.trees if tree.name in known.failed]
+        if failed:
+            return Next(_in_vain(failed, "closed"), "Close the trees", verb="close")
         names = run_rules.named(tree.name for tree in known.trees if tree.word in WAITED_FOR)
         return _waiting(f"Close {names} at the service, with the reason below: polling sees it.",
                         f"Wait until {names} really reads closed.")  # fmt: skip
@@ -81,6 +84,10 @@ def _trees(known) -> Next | None:
         name = next(tree.name for tree in known.trees if tree.word in LOST)
         return Next(f"Look after {name}: it does not stand as we left it.", "To the trees", "#trees")
     return None
+
+
+def _in_vain(names: list[str], what: str) -> str:
+    return f"{run_rules.named(names)} could not be {what}: read why beside it, mend that, then ask anew."
 
 
 def _waiting(by_people: str, by_itself: str) -> Next:
@@ -118,10 +125,13 @@ def _reopening(known) -> Next | None:
             return Next(against[0], "To the trees", "#trees")
         return Next("Reopen the trees that are ours.", "Reopen the trees", verb="reopen")
     if Word.REOPENING in words:
+        failed = [tree.name for tree in known.trees if tree.name in known.failed]
+        if failed and not run_rules.refusals("reopen", seen):
+            return Next(_in_vain(failed, "reopened"), "Reopen the trees", verb="reopen")
         names = run_rules.named(tree.name for tree in known.trees if tree.word == Word.REOPENING)
         return _waiting(f"Reopen {names} at the service: polling sees it.",
                         f"Wait until {names} really reads open.")  # fmt: skip
-    unsettled = run_rules.TREES_SETTLED.refuses(seen)
+    unsettled = run_rules.TREES_SETTLED.refuses(seen) or run_rules.CHANGES_ARRIVED.refuses(seen)
     return Next(unsettled, "To the trees", "#trees") if unsettled else None
 
 

@@ -20,7 +20,7 @@ from downtimes import change_events, flag_writes, telling
 from downtimes.models import Downtime, Told
 from downtimes.rules import Close, Kind, State
 from downtimes.run import before, closing, facts
-from downtimes.run.rules import named
+from downtimes.run.rules import is_closed, named
 
 BEGAN = "outage"
 LONGEST_TITLE = 120
@@ -89,14 +89,7 @@ def why_not(
 
 def why_not_said(*texts: str) -> str:
     """Return the sentence that refuses words which everybody reads and which name a bug that is not public, or ""."""
-    private = confidential.private_among(texts)
-    found = sorted({number for text in texts for number in confidential.numbers_in(text)} & private)
-    if not found:
-        return ""
-    return (
-        f"Bug {found[0]} is not public, and everybody reads this: say it without the number and without the bug’s "
-        "words."
-    )
+    return confidential.why_not_said(texts)
 
 
 def drafted(
@@ -131,4 +124,9 @@ def _tell(downtime: Downtime, text: str, *, by, at: datetime):
 
 def _words(downtime: Downtime, text: str, by) -> dict:
     expected = flag_writes.in_three_zones(downtime.ends_at) if downtime.ends_at else ""
-    return telling.words_of(downtime, downtime.reason, by, text=text, trees=downtime.trees, expected=expected)
+    readings = facts.readings_of(downtime.trees, downtime.begun_at, "")
+    before = [name for name in downtime.trees if is_closed(readings[name].status)]
+    return telling.words_of(
+        downtime, downtime.reason, by, text=text, expected=expected, closed_before=before,
+        trees=[name for name in downtime.trees if name not in before],
+    )  # fmt: skip

@@ -16,7 +16,7 @@ from ciduty.trees import polling, workflow
 from ciduty.trees.rules import Status
 from downtimes.models import Downtime, RunTree
 from downtimes.rules import State
-from downtimes.run import before, changing, closing, facts, locking, rules
+from downtimes.run import before, changing, closing, facts, keeping, locking, rules
 from downtimes.run.closing import BY_HAND, LINK, PATCH
 from downtimes.run.rules import OURS, SETTLED, Step, TreeFacts, Word
 
@@ -30,6 +30,8 @@ def reopen(downtime: Downtime, names: list[str] | None = None, *, by, op: str) -
     Asked twice, it is done once. Raises NotAllowed with every gate that is against it, for what is not verified now,
     and for a named tree that is not ours.
     """
+    locking.want_ciduty(by)
+    keeping.lock_in_order()
     downtime = locking.lock_running(downtime, by=by)
     closing.take_back_leaving(downtime, names)
     at = clock.now()
@@ -41,12 +43,18 @@ def reopen(downtime: Downtime, names: list[str] | None = None, *, by, op: str) -
         raise NotAllowed(" ".join(against))
     chosen, staying = _judged(downtime, seen.trees, names)
     _want_verified([*chosen, *staying], at)
+    _want_not_changing(downtime, chosen)
+    closing.keep_below(downtime, [rows[tree.name] for tree in chosen])
     sentences = [rules.why_not_settled(tree) for tree in staying]
     if sentences and (names is not None or not chosen):
         raise NotAllowed(" ".join(sentences))
-    if chosen:
-        _reopen(downtime, [rows[tree.name] for tree in chosen], by, op, at)
-    return sentences
+    kept = keeping.pass_on(downtime, [rows[tree.name] for tree in chosen if _stands(tree)], by=by, at=at)
+    goes = [rows[tree.name] for tree in chosen if rows[tree.name].left_at is None]
+    if goes:
+        _reopen(downtime, goes, by, op, at)
+    elif kept:
+        downtime.run_steps.filter(step=Step.SHERIFF_AGREES).delete()
+    return sentences + kept
 
 
 def _judged(
@@ -80,14 +88,28 @@ def is_ours(tree: TreeFacts) -> bool:
     return tree.word in OURS or closing.holds_our_message(tree)
 
 
+def _stands(tree: TreeFacts) -> bool:
+    """Answer whether our closure or our message stands on a tree that may go."""
+    return is_ours(tree) or (tree.word == Word.REOPENING and rules.is_closed(tree.reading.status))
+
+
 def _want_verified(trees: list[TreeFacts], at: datetime) -> None:
-    """Raise NotAllowed for trees of which nobody knows how they stand now (F57)."""
-    unsure = [tree.name for tree in trees if tree.word == Word.UNKNOWN or not tree.is_verified]
+    """Raise NotAllowed for trees of which nobody knows how they stand now (F57); that one is gone is known."""
+    there = [tree for tree in trees if tree.word != Word.GONE]
+    unsure = [tree.name for tree in there if not tree.reading.status or not tree.is_verified]
     if unsure:
         problem = facts.service_problem(at) or "wait for the next poll."
         raise NotAllowed(
             f"How {rules.named(unsure)} stands is not verified now: {problem} Name the other trees to reopen those."
         )
+
+
+def _want_not_changing(downtime: Downtime, trees: list[TreeFacts]) -> None:
+    """Raise NotAllowed for trees whose closing was sent and not looked at yet: nobody knows what it stands on (F55)."""
+    changing_now = closing.being_changed(downtime, purpose=closing.CLOSE)
+    names = [tree.name for tree in trees if tree.name in changing_now]
+    if names:
+        raise NotAllowed(f"{rules.named(names)} is being changed at the service this moment: look again in a minute.")
 
 
 def _reopen(downtime: Downtime, rows: list[RunTree], by, op: str, at: datetime) -> None:
@@ -123,7 +145,9 @@ def _open_over_api(downtime: Downtime, rows: list[RunTree], by, op: str, at: dat
     told, caused = [row for row in rows if row.only_message], []
     now_there = before.trees_of([row.name for row in told])
     for row in told:
-        wants, seen = {"trees": [row.name], "motd": row.before.get("motd", "")}, {"motd": now_there[row.name].motd}
+        motd = now_there[row.name].motd
+        wants = {"trees": [row.name], "motd": rules.given_back(row.before.get("motd", ""), motd)}
+        seen = {"motd": motd}
         caused.append(changing.post_change(downtime, REOPEN, f"untell {row.name} {op}", wants, {row.name: seen}, by))
     closed = [row for row in rows if not row.only_message]
     if closed and not told:
@@ -138,9 +162,9 @@ def _post_closed(downtime: Downtime, rows: list[RunTree], what: str, by) -> Tree
 
 
 def _as_before(row: RunTree) -> dict:
-    """Return what a tree is given back; what was closed or unknown before was never ours to close."""
+    """Return what a tree is given back: closed, where a sheriff closed it in the moment before us."""
     status = row.before.get("status")
-    status = status if status in (Status.OPEN, Status.APPROVAL) else Status.OPEN
+    status = status if status in Status.values else Status.OPEN
     return {
         "tree": row.name, "status": str(status), "reason": row.before.get("reason", ""),
         "tags": row.before.get("tags", []),
@@ -171,7 +195,7 @@ def post_what_waits(downtime: Downtime, at: datetime) -> list[TreeChange]:
 
 def register() -> None:
     """Make known why trees are reopened over the service's API."""
-    purposes.register(purposes.Purpose(REOPEN, "Trees are reopened after a downtime", may_still_go, changing.happened))
+    purposes.register(purposes.Purpose(REOPEN, "Trees are reopened after a downtime", may_still_go, happened))
 
 
 def may_still_go(row: TreeChange) -> purposes.Stop | None:
@@ -180,10 +204,18 @@ def may_still_go(row: TreeChange) -> purposes.Stop | None:
     if downtime is None or downtime.state != State.RUNNING:
         return purposes.Stop("The downtime does not run any more: its trees are left as they are.", for_good=True)
     there = downtime.run_trees.filter(name__in=row.trees)
-    gone = [one.name for one in there if one.left_at or one.reopen_asked_at is None]
-    if gone:
-        return purposes.Stop(
-            f"{rules.named(gone)} is not to be reopened any more: reopen the others anew on the run sheet.",
-            for_good=True,
-        )
-    return None
+    gone = [one.name for one in there if not _is_to_reopen(one)]
+    return changing.drop(gone, "reopened") if gone else None
+
+
+def _is_to_reopen(row: RunTree) -> bool:
+    return row.reopen_asked_at is not None and row.left_at is None
+
+
+def happened(row: TreeChange) -> None:
+    """Have polling look whether it is so; of what was dropped because of one tree the others still reopen."""
+    changing.happened(row)
+    downtime = locking.named(row.about)
+    if downtime is not None and downtime.state == State.RUNNING:
+        there = downtime.run_trees.filter(opened_at=None)
+        changing.post_rest(row, downtime, {one.name for one in there if _is_to_reopen(one)})

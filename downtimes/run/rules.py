@@ -4,6 +4,7 @@ Pure: values and the moment in, answers out. Rules are numbered as in the proces
 The clock decides nothing here: *closed* and *open* are what polling said after we asked (design.md, decisions 7 and 8).
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,8 @@ REMIND_BEFORE, TOUCH_BASE_BEFORE = timedelta(hours=1), timedelta(minutes=15)
 #: What is closed first, and reopened last, on a soft close.
 AUTOLAND = "autoland"
 MESSAGE = "Tree closing window in progress: developers handle their own restarts"
+#: What people put between our message and theirs.
+BETWEEN_MESSAGES = " \t\r\n;,|·–—-"
 
 
 class Phase(TextChoices):
@@ -64,6 +67,8 @@ class Word(TextChoices):
 NEEDS_NOTHING_TO_CLOSE = frozenset({Word.CLOSED, Word.CLOSED_BEFORE, Word.CLOSED_BY_OTHERS, Word.TOLD, Word.LEFT})
 #: What we may give back.
 OURS = frozenset({Word.CLOSED, Word.TOLD})
+#: One may push, with approval where it is required.
+OPENS = frozenset({"open", "approval required"})
 #: Nothing is owed to it any more.
 SETTLED = frozenset({Word.OPEN, Word.LEFT, Word.CLOSED_BEFORE})
 
@@ -117,12 +122,24 @@ class TreeFacts:
     @property
     def is_settled(self) -> bool:
         """Answer whether nothing is owed to it any more, as far as we verified."""
-        return self.word in SETTLED and (self.is_verified or self.word == Word.LEFT)
+        is_over = self.word in SETTLED or self.was_never_ours
+        return is_over and (self.is_verified or self.word == Word.LEFT)
+
+    @property
+    def was_never_ours(self) -> bool:
+        """Answer whether others closed it before it began, and opened it, and nobody asked us to close it."""
+        is_open = self.word in (Word.TO_CLOSE, Word.TO_TELL)
+        return is_open and self.row.asked_at is None and is_closed(self.row.status_before)
 
 
 def is_closed(status: str) -> bool:
     """Answer whether nobody can push; with approval one can."""
     return status == "closed"
+
+
+def is_known(status: str) -> bool:
+    """Answer whether a status says if one may push: the service may tell words that nobody here knows (F56)."""
+    return is_closed(status) or status in OPENS
 
 
 def is_verified(row: TreeRow, reading: Reading, at: datetime) -> bool:
@@ -143,7 +160,7 @@ def word_of(row: TreeRow, reading: Reading) -> Word:
         return Word.LEFT
     if reading.is_gone:
         return Word.GONE
-    if not reading.status:
+    if not is_known(reading.status):
         return Word.UNKNOWN
     if row.only_message:
         return _word_of_message(row, reading)
@@ -160,6 +177,20 @@ def in_short(words: str) -> str:
 def is_our_message(motd: str) -> bool:
     """Answer whether our message of the day stands on a tree; other words may stand beside it."""
     return in_short(MESSAGE) in in_short(motd)
+
+
+def without_our_message(motd: str) -> str:
+    """Return what others wrote beside our message."""
+    parts = re.split(r"\s+".join(map(re.escape, MESSAGE.split())), motd, flags=re.IGNORECASE)
+    if len(parts) == 1:
+        return motd
+    return " ".join(words for part in parts if (words := part.strip(BETWEEN_MESSAGES)))
+
+
+def given_back(before: str, motd: str) -> str:
+    """Return the message of the day that a tree gets back: what it had, and what others wrote beside ours since."""
+    before, beside = without_our_message(before), without_our_message(motd)
+    return beside if in_short(before) in in_short(beside) else f"{before} {beside}".strip()
 
 
 def _word_of_message(row: TreeRow, reading: Reading) -> Word:
@@ -184,7 +215,9 @@ def _word_before_closed(row: TreeRow, reading: Reading) -> Word:
 
 def _word_after_closed(row: TreeRow, reading: Reading) -> Word:
     if not is_closed(reading.status):
-        return Word.OPEN if row.reopen_asked_at is not None or row.opened_at is not None else Word.REOPENED_BY_OTHERS
+        if row.opened_at is not None:
+            return Word.OPEN  # a poll that followed what we asked saw it, by its log
+        return Word.REOPENING if row.reopen_asked_at is not None else Word.REOPENED_BY_OTHERS
     if not _is_ours(row, reading):
         return Word.CLOSED_BY_OTHERS
     return Word.REOPENING if row.reopen_asked_at is not None else Word.CLOSED
@@ -192,7 +225,9 @@ def _word_after_closed(row: TreeRow, reading: Reading) -> Word:
 
 def _is_ours(row: TreeRow, reading: Reading) -> bool:
     """Answer whether the closure that was read is the one that we wrote down: by its log, never by its words (F55)."""
-    return reading.ours_stands if row.by_hand else reading.log_id == row.log_id
+    if row.by_hand:
+        return reading.ours_stands
+    return row.log_id is not None and reading.log_id == row.log_id
 
 
 def tree_facts(row: TreeRow, reading: Reading, at: datetime) -> TreeFacts:
@@ -228,10 +263,10 @@ class RunFacts:
     trees: tuple[TreeFacts, ...] = ()
     unknown_trees: tuple[str, ...] = ()  # named in the plan, and unknown to the service
     service_problem: str = ""  # why the trees are not known now
+    changing: tuple[str, ...] = ()  # trees of which the outbox holds a change that is under way
     checked: bool = False
     work: tuple[WorkFacts, ...] = ()
     sheriff_agrees: str = ""  # by name
-    sheriff_agreed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -333,25 +368,44 @@ def _trees_settled(facts: RunFacts) -> str:
 def why_not_settled(tree: TreeFacts) -> str:
     """Return the sentence that says why TREE OPEN has to wait for a tree."""
     name, reading = tree.name, tree.reading
-    if tree.word in SETTLED:
+    if tree.word in SETTLED or tree.was_never_ours:
         since = f" since {reading.read_at:%H:%M} UTC" if reading.read_at else ""
         return f"{name} is not verified{since}: wait for a poll that answers, or look at the service."
     sentences = {
         Word.CLOSED: f"{name} is still closed by us: reopen it.",
-        Word.REOPENING: f"{name} does not read open yet: reopen it at the service, or wait for the next poll.",
+        Word.REOPENING: _why_still_reopening(tree),
         Word.CLOSED_BY_OTHERS: f"{name} was closed for another reason meanwhile ({reading.reason or 'no reason told'}):"
         " it is not ours to open. Ask the sheriff, then leave it as it is.",
         Word.REOPENED_BY_OTHERS: f"{name} {_what_others_did(tree)} somebody else: ask the sheriff, then leave it as it"
         " is.",
         Word.TOLD: f"Our message still stands on {name}: take it away.",
         Word.GONE: f"{name} is gone from the service, and gone is not open: ask the sheriff, then leave it as it is.",
-        Word.UNKNOWN: f"Nobody knows how {name} stands, and unknown is not open: look at the service.",
+        Word.UNKNOWN: f"Nobody knows how {name} stands, and unknown is not open: look at the service"
+        f"{', ask the sheriff, then leave it as it is' if reading.status else ''}.",
     }
     return sentences.get(tree.word, f"{name} was to be closed and is not: close it, or leave it as it is.")
 
 
+def _why_still_reopening(tree: TreeFacts) -> str:
+    if is_closed(tree.reading.status) or tree.row.only_message:
+        return f"{tree.name} does not read open yet: reopen it at the service, or wait for the next poll."
+    return (
+        f"{tree.name} reads open, and its log does not show that it was reopened after we asked: wait for the next "
+        "poll, or ask the sheriff, then leave it as it is."
+    )
+
+
 def _what_others_did(tree: TreeFacts) -> str:
     return "lost our message to" if tree.row.only_message else "was reopened by"
+
+
+def _changes_arrived(facts: RunFacts) -> str:
+    if not facts.changing:
+        return ""
+    return (
+        f"A change of {named(facts.changing)} is still on its way to the service: wait until it has arrived. If it "
+        "does not, look at the trees, then cancel it in the outbox."
+    )
 
 
 def _outcomes(facts: RunFacts) -> str:
@@ -382,6 +436,7 @@ CHECKED = Gate("somebody looked whether all is well", "R31", _checked)
 WORK_RESTS = Gate("no work is under way", "R31", _work_rests)
 TREES_SETTLED = Gate("every tree is verified", "R31, F55, F57", _trees_settled)
 SHERIFF_AGREES = Gate("the sheriff says so", "R32", _sheriff_agrees)
+CHANGES_ARRIVED = Gate("no change of a tree is under way", "R31, F55", _changes_arrived)
 OUTCOMES_KNOWN = Gate("every item has its outcome", "R33", _outcomes)
 BUGS_TOLD = Gate("every bug was told", "R33", _bugs_told)
 
@@ -389,9 +444,10 @@ BUGS_TOLD = Gate("every bug was told", "R33", _bugs_told)
 GATES: dict[str, list[Gate]] = {
     "begin": [TIME_HAS_COME, TIME_IS_NOT_OVER, NOT_HELD, REPLIES_READ, SHERIFF_TOLD, DUTY_IS_THERE, TREES_KNOWN],
     "start": [TREES_CLOSED],
+    "check": [WORK_RESTS],
     "reopen": [WORK_RESTS, CHECKED],
-    "sheriff agrees": [TREES_SETTLED],
-    "tree open": [TREES_SETTLED, SHERIFF_AGREES, OUTCOMES_KNOWN, BUGS_TOLD],
+    "sheriff agrees": [TREES_SETTLED, CHANGES_ARRIVED],
+    "tree open": [TREES_SETTLED, CHANGES_ARRIVED, SHERIFF_AGREES, OUTCOMES_KNOWN, BUGS_TOLD],
 }
 
 

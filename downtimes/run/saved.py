@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
-from downtimes import telling
+from downtimes import agreement, telling
 from downtimes.models import Downtime
 
 #: The only style that the file may use; its page is told so by the hash.
@@ -26,6 +26,8 @@ pre, .words { white-space: pre-wrap; font: inherit; margin: .2rem 0; } ul, ol { 
 @media print { body { margin: 0; max-width: none; font-size: 11pt; } h2 { break-after: avoid; } }
 """
 _HASH = base64.b64encode(sha256(STYLE.encode()).digest()).decode()
+#: What was public when it was announced, and is not any more, is not given away again.
+HIDDEN = "Its text is not repeated: a bug in it is not public any more."
 #: Nothing is loaded, nothing runs, nothing is sent: this file is to be read.
 POLICY = {
     "default-src": ["'none'"],
@@ -40,10 +42,12 @@ POLICY = {
 def response(request, downtime: Downtime, context: dict, to_print: bool) -> HttpResponse:
     """Answer with the file: to be kept, or, where it is to be printed, in the window."""
     style = mark_safe(STYLE)  # made here, of nothing that anybody typed
+    announced = telling.last_told(downtime)
     whole = context | {
         "style": style,
         "site": settings.SITE_URL.rstrip("/"),
-        "announced": telling.last_told(downtime),
+        "announced": announced,
+        "why_hidden": "" if announced is None or agreement.may_be_shown(announced) else HIDDEN,
         "contacts": contacts(downtime, context),
     }
     answer = HttpResponse(render_to_string("downtimes/run/saved.html", whole, request))

@@ -19,7 +19,7 @@ from downtimes.models import Downtime, Review
 from downtimes.rules import State
 from downtimes.run import closing, next_step, reviewing, sheet_parts, topic
 from downtimes.run import rules as run_rules
-from downtimes.run.rules import Step
+from downtimes.run.rules import Step, Word
 from downtimes.run.sheet_core import Core, core
 from downtimes.run.sheet_rows import MINUTE
 
@@ -60,12 +60,20 @@ def _live(known: Core, seen: str = "") -> dict:
         "trees": known.trees,
         "troubles": [tree for tree in known.trees if tree.is_trouble] if known.is_running else [],
         "may_close": may_steer and bool(words & closing.TO_ASK),
-        "may_reopen": may_steer and bool(words & run_rules.OURS) and not run_rules.refusals("reopen", known.seen),
+        "may_reopen": may_steer and _is_to_reopen(known) and not run_rules.refusals("reopen", known.seen),
         "service": showing.service_facts(polling.current_service(), at),
         "op": post.new_op(),
         "seen": print_of_it,
         "changed": _last_words(downtime) if seen and seen != print_of_it else "",
     }
+
+
+def _is_to_reopen(known: Core) -> bool:
+    """Answer whether a tree is ours, or was asked to reopen in vain."""
+    return any(
+        tree.word in run_rules.OURS or (tree.word == Word.REOPENING and tree.name in known.failed)
+        for tree in known.trees
+    )
 
 
 def _fingerprint(known: Core) -> str:

@@ -12,9 +12,9 @@ from downtimes import facts as plan_facts
 from downtimes import rules
 from downtimes.models import Downtime
 from downtimes.rules import MOVES
-from downtimes.run import facts
+from downtimes.run import changing, closing, facts, reopening
 from downtimes.run import rules as run_rules
-from downtimes.run.rules import RunFacts
+from downtimes.run.rules import RunFacts, TreeFacts, Word
 from downtimes.run.sheet_rows import Rights, TreeLine, WorkLine, tree_lines, work_lines
 
 
@@ -31,6 +31,7 @@ class Core:
     work: list[WorkLine]
     steps: dict
     begin: list[str]  # what stands against beginning
+    failed: dict[str, str]  # trees that were asked for in vain, with what the outbox says of each
 
     @property
     def is_running(self) -> bool:
@@ -49,6 +50,7 @@ def core(downtime: Downtime, person, at: datetime) -> Core:
     steps = facts.steps_of(downtime)
     seen = facts.facts_of(downtime, at, person, steps)
     rights, rows = _rights(downtime, person, seen), list(downtime.run_trees.all())
+    failed = _failed(downtime, seen.trees) if rights.is_running and rights.runs else {}
     items = list(downtime.items.all())
     visibility = dict(Bug.objects.filter(pk__in=[one.bug_id for one in items]).values_list("pk", "visibility"))
     return Core(
@@ -57,10 +59,22 @@ def core(downtime: Downtime, person, at: datetime) -> Core:
         at=at,
         seen=seen,
         rights=rights,
-        trees=tree_lines(seen, rows, rights.is_running and rights.runs),
+        trees=tree_lines(seen, rows, rights.is_running and rights.runs, failed),
         work=work_lines(items, visibility, downtime.begun_at or downtime.starts_at, at, rights),
         steps=steps,
         begin=against_beginning(downtime, seen, at),
+        failed=failed,
+    )
+
+
+def _failed(downtime: Downtime, trees: tuple[TreeFacts, ...]) -> dict[str, str]:
+    if closing.how() != closing.PATCH:
+        return {}
+    readings = {tree.name: tree.reading.read_at for tree in trees}
+    to_close = {tree.name: tree.row.asked_at for tree in trees if tree.word in (Word.CLOSING, Word.TELLING)}
+    to_reopen = {tree.name: tree.row.reopen_asked_at for tree in trees if tree.word == Word.REOPENING}
+    return changing.failed(downtime, closing.CLOSE, to_close, readings) | changing.failed(
+        downtime, reopening.REOPEN, to_reopen, readings
     )
 
 
@@ -72,6 +86,7 @@ def _rights(downtime: Downtime, person, seen: RunFacts) -> Rights:
         reads_staff_words=access.may_read_staff_words(person),
         logins=frozenset() if runs else frozenset(logins_of(person)),
         may_start=not run_rules.refusals("start", seen),
+        sees_plans=access.may_see_downtime_plans(person),
     )
 
 

@@ -30,17 +30,27 @@ def before(known: Core, typed: dict) -> dict:
     downtime, runs = known.downtime, known.rights.runs
     may_step = runs and downtime.state == State.ANNOUNCED
     mend = typed.get("step")
-    replies = facts.replies_to(downtime).select_related("mail")[:MOST_REPLIES]
+    replies = facts.replies_to(
+        downtime
+    ).select_related(
+        "mail"
+    )[
+        : max(
+            MOST_REPLIES, known.seen.unread_replies
+        )  # none counts as read that was not shown
+    ]
+    replies = incoming_for(replies) if runs else _without_senders(replies)
+    newest = replies[0].mail.pk if replies else None
     links = list(CheckLink.objects.filter(is_used=True))
     is_planned = downtime.state in rules.PLANNED
     is_held = downtime.held_at is not None
     is_open = downtime.state in (State.ANNOUNCED, State.RUNNING)
     return {
         "steps_before": [step_line(step, known.steps, may_step, mend) for step in BEFORE],
-        "read_step": step_line(Step.REPLIES_READ, known.steps, runs and is_open, mend),
+        "read_step": step_line(Step.REPLIES_READ, known.steps, runs and is_open, mend, newest),
         "links_before": [link for link in links if link.phase == Phase.BEFORE],
         "links_after": [link for link in links if link.phase == Phase.AFTER],
-        "replies": incoming_for(replies) if runs else _without_senders(replies),
+        "replies": replies,
         "unread": known.seen.unread_replies,
         "texts": texts(known) if is_planned else [],
         "against_beginning": known.begin,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from ciduty.bugzilla.models import Visibility
 from downtimes.models import Item, RunStep, RunTree
 from downtimes.rules import ITEM_MOVES, OUTCOMES, ItemState
+from downtimes.run import closing
 from downtimes.run.rules import OURS, RunFacts, Step, TreeFacts, Word, is_closed
 
 MINUTE = timedelta(minutes=1)
@@ -35,29 +36,31 @@ class TreeLine:
     may_leave: bool
 
 
-def tree_lines(facts: RunFacts, rows: list[RunTree], is_running: bool) -> list:
-    """Return the trees in the order in which they are closed."""
+def tree_lines(facts: RunFacts, rows: list[RunTree], is_running: bool, failed: dict[str, str]) -> list:
+    """Return the trees in the order in which they are closed. `failed`: what the outbox says of those asked in vain."""
     by_name = {row.name: row for row in rows}
-    return [_tree_line(tree, by_name.get(tree.name), is_running) for tree in facts.trees]
+    return [_tree_line(tree, by_name.get(tree.name), is_running, failed.get(tree.name)) for tree in facts.trees]
 
 
-def _tree_line(tree: TreeFacts, row: RunTree | None, is_running: bool) -> TreeLine:
+def _tree_line(tree: TreeFacts, row: RunTree | None, is_running: bool, failed: str | None) -> TreeLine:
     word = tree.word
     return TreeLine(
         name=tree.name,
         word=word,
-        why=_why(tree, row),
+        why=_why(tree, row) if failed is None else f"{_why(tree, row)} It was tried in vain: {failed}",
         since=_since(tree, row),
         whose=_whose(word, row),
         is_verified=tree.is_verified,
-        is_trouble=word in TROUBLE,
+        is_trouble=word in TROUBLE or failed is not None,
         may_claim=is_running and _may_be_ours(tree),
         may_leave=is_running and row is not None and word not in OURS and not tree.is_settled,
     )
 
 
 def _may_be_ours(tree: TreeFacts) -> bool:
-    """Answer whether a person may say that what closes it is ours: at a service, verified, and not from before."""
+    """Answer whether a person may say that it is ours: what closes it, at a service, or that it was reopened there."""
+    if closing.may_be_our_reopening(tree):
+        return True
     own = tree.row
     from_before = is_closed(own.status_before) and own.asked_at is None
     can_be = not own.by_hand and not own.only_message and not from_before
@@ -91,13 +94,14 @@ def _why(tree: TreeFacts, row: RunTree | None) -> str:
         Word.CLOSED: reason,
         Word.CLOSED_BEFORE: f"Closed before we came: {reason}. It stays as it is.",
         Word.CLOSED_BY_OTHERS: f"Closed for another reason: {reason}.",
-        Word.REOPENED_BY_OTHERS: "Somebody else reopened it: ask the sheriff, then close it again or leave it.",
+        Word.REOPENED_BY_OTHERS: "Somebody else reopened it: ask the sheriff, then close it again or leave it."
+        + (" If it was one of us, say that it is ours." if closing.may_be_our_reopening(tree) else ""),
         Word.TO_TELL: "It stays open, and gets a message of the day.",
         Word.TELLING: "We asked for our message, and it does not stand there yet.",
         Word.TOLD: "It is open, and our message stands there.",
         Word.REOPENING: f"We asked to reopen it, and it still reads {tree.reading.status}.",
         Word.OPEN: f"It reads {tree.reading.status}.",
-        Word.LEFT: (row.left_because if row else "") or "No reason is written down.",
+        Word.LEFT: tree.row.left_because or "No reason is written down.",
         Word.GONE: "The service tells of it no more, and gone is not open.",
         Word.UNKNOWN: "Nobody knows how it stands, and unknown is not open.",
     }
@@ -154,20 +158,28 @@ class Rights:
     reads_staff_words: bool = False
     logins: frozenset[str] = frozenset()
     may_start: bool = True  # every tree that was to be closed is
+    sees_plans: bool = False
 
     def works_on(self, item: Item) -> bool:
         """Answer whether this person moves this piece of work: its worker, or CiDuty."""
-        return self.is_running and (self.runs or (bool(item.worker) and item.worker.lower() in self.logins))
+        return self.is_running and (self.runs or self.is_worker_of(item))
+
+    def is_worker_of(self, item: Item) -> bool:
+        """Answer whether this person is named as its worker."""
+        return bool(item.worker) and item.worker.lower() in self.logins
 
 
 def _work_line(item: Item, stands: Visibility, end: datetime | None, at: datetime, may: Rights) -> WorkLine:
     readable = stands == Visibility.PUBLIC or (stands == Visibility.STAFF and may.reads_staff_words)
+    reads_plan = readable or may.runs or may.sees_plans or may.is_worker_of(item)
+    # What was confirmed for a bug as private as it is now is public.
+    reads_words = reads_plan or (item.confirmed_by_id is not None and item.confirmed_as == stands)
     verbs = _verbs(item, may)
     drift, is_behind = _drift(item, end, at)
     return WorkLine(
         pk=item.pk,
         bug=item.bug_id,
-        text=item.public_text,
+        text=item.public_text if reads_words else "",
         stands=stands,
         state=ItemState(item.state),
         worker=item.worker if readable or may.reads_staff_words else "",
@@ -178,9 +190,9 @@ def _work_line(item: Item, stands: Visibility, end: datetime | None, at: datetim
         took=((item.ended_at or at) - item.started_at) // MINUTE * MINUTE if item.started_at else None,
         drift=drift,
         is_behind=is_behind,
-        outcome=item.outcome_words,
-        steps=item.steps,
-        rollback=item.rollback,
+        outcome=item.outcome_words if reads_words else "",
+        steps=item.steps if reads_plan else "",
+        rollback=item.rollback if reads_plan else "",
         rollback_minutes=item.rollback_minutes,
         may_start="start" in verbs,
         may_take_back="take back" in verbs,
@@ -251,9 +263,10 @@ class StepLine:
     may: bool
     typed: str = ""
     problems: tuple[str, ...] = ()
+    shown: int | None = None  # the newest reply that stands above it
 
 
-def step_line(step: Step, done: dict[str, RunStep], may: bool, mend=None) -> StepLine:
+def step_line(step: Step, done: dict[str, RunStep], may: bool, mend=None, shown: int | None = None) -> StepLine:
     """Return a step; `mend` is the form that was refused, where it was this step's."""
     mine = mend is not None and mend.data.get("step") == step
     return StepLine(
@@ -264,6 +277,7 @@ def step_line(step: Step, done: dict[str, RunStep], may: bool, mend=None) -> Ste
         may,
         mend.data.get("words", "") if mine else "",
         problems_of(mend) if mine else (),
+        shown,
     )
 
 

@@ -25,14 +25,17 @@ WHEN = {
     Step.CHECKED: RUNNING,
     Step.SHERIFF_AGREES: RUNNING,
 }
+#: What has to hold before: whether all is well is looked at after the work, the sheriff is asked about open trees.
+ASKED_OF_THE_RULES = {Step.CHECKED: "check", Step.SHERIFF_AGREES: "sheriff agrees"}
 #: Whose word it is stands by it (R29, R32).
 BY_NAME = frozenset({Step.SHERIFF_TOLD, Step.SHERIFF_AGREES})
 
 
 @transaction.atomic
-def do_step(downtime: Downtime, step: Step, words: str = "", *, by) -> RunStep:
+def do_step(downtime: Downtime, step: Step, words: str = "", *, by, shown: int | None = None) -> RunStep:
     """Tick off a step of the run sheet, and return it; done anew it is written anew. `words`: with whom, what was seen.
 
+    `shown`: the newest reply that the person saw, 0 where there was none; what came later stays unread. None: all.
     Raises NotAllowed before and after its time, for a sheriff without a name, and for the sheriff's word while a tree
     is not verified.
     """
@@ -43,25 +46,46 @@ def do_step(downtime: Downtime, step: Step, words: str = "", *, by) -> RunStep:
         raise NotAllowed("Write down the sheriff’s name: whose word it was is what counts.")
     if len(words) > LONGEST_WORDS:
         raise NotAllowed(f"That is {len(words)} characters long, and {LONGEST_WORDS} fit: shorten it.")
-    before = downtime.run_steps.filter(step=step, by=by, words=words).first()
-    if before is not None and not _brings_news(downtime, before):
-        return before
     at = clock.now()
-    if step == Step.SHERIFF_AGREES:
-        against = rules.refusals("sheriff agrees", facts.facts_of(downtime, at, by))
+    until = _read_until(downtime, shown, at) if step == Step.REPLIES_READ else at
+    before = downtime.run_steps.filter(step=step, by=by, words=words).first()
+    if before is not None and not _brings_news(downtime, before, until):
+        return before
+    if step in ASKED_OF_THE_RULES:
+        against = rules.refusals(ASKED_OF_THE_RULES[step], facts.facts_of(downtime, at, by))
         if against:
             raise NotAllowed(" ".join(against))
-    return _write(downtime, step, words, f"Ticked off: {step.label}", by, at)
+    return _write(downtime, step, words, f"Ticked off: {step.label}", by, at, until)
 
 
-def _brings_news(downtime: Downtime, before: RunStep) -> bool:
-    """Answer whether the same words once more say something new: replies that came in since."""
-    return before.step == Step.REPLIES_READ and facts.unread_replies(downtime, before) > 0
+def _read_until(downtime: Downtime, shown: int | None, at: datetime) -> datetime:
+    """Return up to when replies were read by who saw none newer than `shown`: to now, unless others came since.
+
+    Raises NotAllowed for who saw none of those that are there.
+    """
+    newest = facts.replies_to(downtime).first()
+    if shown is None or newest is None or newest.pk == shown:
+        return at
+    seen = facts.replies_to(downtime).filter(pk=shown).first()
+    if seen is None:
+        raise NotAllowed("A reply came in after you opened the page: read it, then say so.")
+    last = downtime.run_steps.filter(step=Step.REPLIES_READ).first()
+    return max(seen.received_at, last.at) if last else seen.received_at
 
 
-def _write(downtime: Downtime, step: str, words: str, sentence: str, by, at: datetime) -> RunStep:
+def _brings_news(downtime: Downtime, before: RunStep, until: datetime) -> bool:
+    """Answer whether the same words once more say something new: replies that came in since, and were seen."""
+    if before.step != Step.REPLIES_READ:
+        return False
+    return facts.replies_to(downtime).filter(received_at__gt=before.at, received_at__lte=until).exists()
+
+
+def _write(
+    downtime: Downtime, step: str, words: str, sentence: str, by, at: datetime, until: datetime | None = None
+) -> RunStep:
+    """Write down a step that was done at a moment, and the record of it. `until`: up to when replies were read."""
     done, _ = RunStep.objects.update_or_create(
-        downtime=downtime, step=step, defaults={"words": words, "by": by, "at": at}
+        downtime=downtime, step=step, defaults={"words": words, "by": by, "at": until or at}
     )
     write.entry(downtime.about, step, sentence, by=by, at=at)
     return done
@@ -98,7 +122,7 @@ def extend(downtime: Downtime, *, by, because: str, ends_at: datetime, shown_end
     downtime = locking.lock_running(downtime, by=by)
     if downtime.ends_at == ends_at:
         return downtime
-    telling.want_reason(because, "extended")
+    telling.want_reason(because, "extended", downtime)
     at = clock.now()
     against = _why_not_shown(downtime, shown_end) or _why_not_until(downtime, ends_at, at)
     if against:

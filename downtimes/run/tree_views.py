@@ -58,9 +58,9 @@ def look(request, downtime_id):
 
 @require_POST
 def claim(request, downtime_id, name):
-    """Say that a closure which reads otherwise is ours."""
+    """Say that a closure which reads otherwise, or a reopening that nobody asked for here, is ours."""
     downtime = _with_tree(downtime_id, name)
-    said = f"Written down: the closure of {name} is ours."
+    said = f"Written down: what was done to {name} is ours."
     return do(request, downtime, lambda: closing.claim(downtime, name, by=request.user), said, "trees")
 
 

@@ -52,9 +52,9 @@ def do_step(request, downtime_id):
     downtime, form = downtime_or_404(downtime_id), StepForm(request.POST)
     if not form.is_valid():
         return again(request, downtime, step=form)
-    step, words = Step(form.cleaned_data["step"]), form.cleaned_data["words"]
+    step, words, shown = Step(form.cleaned_data["step"]), form.cleaned_data["words"], form.cleaned_data["shown"] or 0
     return do(
-        request, downtime, lambda: steering.do_step(downtime, step, words, by=request.user),
+        request, downtime, lambda: steering.do_step(downtime, step, words, by=request.user, shown=shown),
         f"Written down: {step.label}.", PLACES.get(step, "before"), step=form,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ written once.
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import structlog
 from django.db import transaction
 
 from ciduty.outbox.models import TreeChange
@@ -17,11 +18,21 @@ from downtimes.models import Downtime, RunTree
 from downtimes.rules import State
 from downtimes.run import before, closing, reopening, rules
 
+log = structlog.get_logger(__name__)
+
 
 def follow(at: datetime) -> None:
-    """Look at the trees of every downtime that runs, as a poll of this moment read them."""
+    """Look at the trees of every downtime that runs, as a poll of this moment read them, and post what waited for it.
+
+    What was seen is written down even where nothing can be posted, and one downtime keeps none from being followed.
+    """
     for downtime in Downtime.objects.under_way().order_by("pk"):
-        _follow(downtime, at)
+        for step in (_look, _post):
+            try:
+                with transaction.atomic():
+                    step(downtime, at)
+            except Exception:  # a bug of ours, or what no service takes: the next poll tries again
+                log.exception("A downtime was not followed.", downtime=downtime.about, step=step.__name__)
 
 
 @dataclass
@@ -32,21 +43,31 @@ class _Found:
     told: list[str] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    below: list[str] = field(default_factory=list)
 
 
-@transaction.atomic
-def _follow(downtime: Downtime, at: datetime) -> None:
+def _look(downtime: Downtime, at: datetime) -> None:
     downtime = telling.lock(downtime)
-    if downtime.state != State.RUNNING or closing.how() == closing.BY_HAND:
+    if not _is_followed(downtime):
         return
     rows = [row for row in downtime.run_trees.select_related("closure", "asked_by") if row.left_at is None]
     trees = before.trees_of([row.name for row in rows])
     found = _Found()
     for row in rows:
         _look_at(downtime, row, trees.get(row.name), found, at)
+    found.below = closing.keep_below(downtime, rows)
     _write(downtime, found, at)
-    closing.post_messages(downtime, at)
-    reopening.post_what_waits(downtime, at)
+
+
+def _post(downtime: Downtime, at: datetime) -> None:
+    downtime = telling.lock(downtime)
+    if _is_followed(downtime):
+        closing.post_messages(downtime, at)
+        reopening.post_what_waits(downtime, at)
+
+
+def _is_followed(downtime: Downtime) -> bool:
+    return downtime.state == State.RUNNING and closing.how() != closing.BY_HAND
 
 
 def _look_at(downtime: Downtime, row: RunTree, tree: Tree | None, found: _Found, at: datetime) -> None:
@@ -109,7 +130,9 @@ def _set_opened(row: RunTree, found: _Found, at: datetime) -> None:
 
 def _stands(row: RunTree, tree: Tree | None) -> bool:
     """Answer whether the closure that we wrote down is the one that stands on its tree."""
-    return tree is not None and rules.is_closed(tree.status) and tree.log_id == row.log_id
+    if tree is None or row.log_id is None:
+        return False
+    return rules.is_closed(tree.status) and tree.log_id == row.log_id
 
 
 def _end(closure: Closure, by_id: int | None, at: datetime) -> None:
@@ -121,6 +144,7 @@ def _write(downtime: Downtime, found: _Found, at: datetime) -> None:
         "trees closed": (found.closed, "Polling saw {} closed by us"),
         "trees told": (found.told, "Polling saw our message on {}"),
         "trees open": (found.opened, "Polling saw {} as before"),
+        "trees below": (found.below, "Somebody changed {} just before us: as they made it, it is given back"),
         "trees lost": (found.lost, "Polling saw that our closure does not stand any more on {}"),
     }
     for verb, (names, words) in said.items():

@@ -9,8 +9,9 @@ from django.db import transaction
 from ciduty import access, clock, states
 from ciduty.people.models import logins_of
 from ciduty.states import NotAllowed
+from ciduty.trees import confidential
 from downtimes.models import Downtime, Item
-from downtimes.rules import ITEM_MOVES, OUTCOMES, ItemState
+from downtimes.rules import ITEM_MOVES, OUTCOMES, ItemState, State
 from downtimes.run import facts, locking, rules
 from downtimes.run.rules import Step
 
@@ -24,6 +25,7 @@ SENTENCES = {
 }
 #: TREE OPEN and the bug say why it was not done.
 WANT_WORDS = frozenset({"roll back", "leave"})
+ANNOUNCED = frozenset({State.ANNOUNCED, State.RUNNING, State.DONE})
 NOTHING_SAID = {"ended_at": None, "outcome_words": "", "outcome_by": None}
 
 
@@ -33,17 +35,21 @@ def may_do(item: Item, by) -> bool:
 
 
 def does_work_in(downtime: Downtime, person) -> bool:
-    """Answer whether somebody is named as worker in a downtime that was announced: then the run sheet is theirs too."""
-    if downtime.told_first_at is None:
+    """Answer whether somebody is named as worker in a downtime as it was announced: then the run sheet is theirs too.
+
+    A plan that is being changed has a title and trees that nobody was told of yet.
+    """
+    if downtime.told_first_at is None or downtime.state not in ANNOUNCED:
         return False
     workers = {worker.lower() for worker in downtime.items.exclude(worker="").values_list("worker", flat=True)}
     return not workers.isdisjoint(logins_of(person))
 
 
 @transaction.atomic
-def do(item: Item, verb: str, *, by, words: str = "") -> Item:
+def do(item: Item, verb: str, *, by, words: str = "", shown: str = "") -> Item:
     """Say what becomes of a piece of work, and return it; said twice, it is said once. `words` are public.
 
+    `shown` is the state that the person saw: where somebody else went on meanwhile, they look first.
     Raises NotAllowed for who neither does it nor is CiDuty, while the downtime does not run, and where a rule is
     against it.
     """
@@ -55,6 +61,11 @@ def do(item: Item, verb: str, *, by, words: str = "") -> Item:
     if item.state == ITEM_MOVES.target(verb):
         _want_same_words(item, words)
         return item
+    if shown and shown != item.state:
+        raise NotAllowed(
+            f"Somebody said meanwhile that bug {item.bug_id} is {item.get_state_display().lower()}: look at it as it "
+            "is now, then decide again."
+        )
     _ask_rules(downtime, item, verb, words, at, by)
     if verb == "start":
         downtime.run_steps.filter(step=Step.CHECKED).delete()  # whether all is well is looked at after the work
@@ -76,6 +87,8 @@ def _want_same_words(item: Item, words: str) -> None:
 def _ask_rules(downtime, item: Item, verb: str, words: str, at: datetime, by) -> None:
     if verb in WANT_WORDS and not words:
         raise NotAllowed("Say why, for everybody: TREE OPEN and the bug tell it.")
+    if private := confidential.why_not_said([words], [item.bug_id]):
+        raise NotAllowed(private)
     if verb == "take back" and item.update_id is not None:
         raise NotAllowed(f"Bug {item.bug_id} was told its outcome already: correct it there, in a comment.")
     if verb == "start" and ITEM_MOVES.allow(verb, item.state):
