@@ -118,6 +118,11 @@ def last_told(downtime: Downtime) -> NoticeVersion | None:
     return newest.version if newest else None
 
 
+def page_of(downtime: Downtime) -> str:
+    """Return where everybody reads how it stands now."""
+    return f"{settings.SITE_URL.rstrip('/')}/downtimes/{downtime.pk}/"
+
+
 def words_of(downtime: Downtime, because: str, by, starts_at=None, ends_at=None, **more) -> dict:
     """Return what the templates of these mails are filled with; times as they were, and as they are from now on."""
     return {
@@ -127,6 +132,7 @@ def words_of(downtime: Downtime, because: str, by, starts_at=None, ends_at=None,
         "by": by,
         "team": settings.CIDUTY_TEAM,
         "channel": settings.CIDUTY_CHANNEL,
+        "page": page_of(downtime),
         "was": local_times.in_words(downtime.starts_at, downtime.ends_at) if downtime.ends_at else "",
         "now": local_times.in_words(starts_at, ends_at) if starts_at and ends_at else "",
     } | more

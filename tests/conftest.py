@@ -135,9 +135,9 @@ ORDINARY = {
     "test_loaner_answer", "test_loaner_clock_table", "test_loaner_lending", "test_loaner_parsing",
     "test_loaner_reclaiming", "test_loaner_reminders", "test_loaner_settling", "test_loaner_sync",
     "test_loaner_workflow", "test_machine_import", "test_machines", "test_outbox_page", "test_people",
-    "test_poll_command", "test_receive_mail", "test_run_begin", "test_run_items", "test_run_outage", "test_run_outcomes",
-    "test_run_public", "test_run_review", "test_run_sheet", "test_sign_off", "test_sign_off_robot", "test_states", "test_systems",
-    "test_tokens", "test_trees_pages", "test_trees_polling",
+    "test_poll_command", "test_receive_mail", "test_run_begin", "test_run_items", "test_run_outage",
+    "test_run_outcomes", "test_run_public", "test_run_review", "test_run_sheet", "test_sign_off",
+    "test_sign_off_robot", "test_states", "test_systems", "test_tokens", "test_trees_pages", "test_trees_polling",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from ciduty.bugzilla.models import Bug, BugText, Visibility
 from ciduty.outbox.models import BugUpdate, Incoming, Mail
 from ciduty.people.models import BugzillaLogin
 from ciduty.people.roles import Role
+from ciduty.record.models import Entry
 from ciduty.templatetags.ciduty import chip
 from ciduty.trees.models import Tree
 from ciduty.trees.rules import Standing
@@ -105,6 +106,7 @@ def test_duty_runs_it_on_the_sheet_from_announced_to_tree_open_and_each_next_thi
         post(client, downtime, "step", step="replies read", words="They are fine with it", shown=shown)
     page = raw(client, downtime)
     assert "1 not read" in words_of(page) and next_of(client, downtime) == "Read what came in on the lists."
+    assert Entry.objects.filter(verb="replies read").count() == 1
     assert "read it, then say so" in post(client, downtime, "step", 422, step="replies read", words="All is well")
     shown = re.search(r'name="shown" value="([0-9]+)"', page)[1]
     post(client, downtime, "step", step="replies read", words="They are fine with it", shown=shown)

@@ -14,7 +14,7 @@ from ciduty.people.roles import Role
 from ciduty.record.models import Entry
 from ciduty.states import NotAllowed
 from downtimes import telling
-from downtimes.models import Announcement, Review, Told
+from downtimes.models import Announcement, Downtime, Review, Told
 from downtimes.rules import State
 from downtimes.run import bug_words, closing, finishing, next_step, reopening, sheet_core, steering, working
 from downtimes.run.closing import BY_HAND, PATCH
@@ -275,7 +275,9 @@ Bug 1400042 tracks the whole of it.
 Thank you for your patience. If anything does not work as it did before,
 reply to this mail or tell us in #ci.
 
-CiDuty, #ci"""
+How it stands now: http://localhost:8000/downtimes/PK/
+
+CiDuty, #ci""".replace("PK", str(Downtime.objects.get().pk))
     )
 
 
@@ -306,7 +308,7 @@ def test_a_tree_that_stays_closed_is_named_with_the_reason(people, settings):
         because = "The sheriff looks at a bustage."
         closing.leave(downtime, "autoland", by=downtime.duty, because=because)
         body = finishing.letter(run_stage.now(downtime), clock.now()).body
-    assert "but for those that are named below" in body
+    assert "Not every tree is open: each is named below" in body
     assert f"- autoland: closed, left as it is: {because}\n" in body
     assert "- mozilla-central: closed, as it was before; not by us\n" in body
     assert "- try: open, verified 2026-03-06" in body

@@ -357,7 +357,9 @@ def test_a_person_says_that_a_closure_is_ours_and_it_reopens_as_ours(settings, p
         run_stage.read()
         assert run_stage.words(downtime)["autoland"] == "closed by others"
         assert not Closure.objects.standing().filter(tree__name="autoland").exists()
+        RunStep.objects.create(downtime=downtime, step=Step.SHERIFF_AGREES, words="Sheriff", by=duty, at=clock.now())
         closing.claim(downtime, "autoland", by=duty)
+        assert not downtime.run_steps.exists()  # they spoke of how it was before
         row = closing.claim(downtime, "autoland", by=duty)
         assert run_stage.words(downtime)["autoland"] == "closed"
         assert (row.claimed_by, row.log_id) == (duty, sandbox.world.tree("autoland")["log_id"])

@@ -92,6 +92,7 @@ def words_of(downtime: Downtime, at: datetime) -> dict:
         "tracking_bug": downtime.tracking_bug,
         "team": settings.CIDUTY_TEAM,
         "channel": settings.CIDUTY_CHANNEL,
+        "page": telling.page_of(downtime),
     } | _times(downtime, opened_at)
 
 

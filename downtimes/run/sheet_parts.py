@@ -30,15 +30,8 @@ def before(known: Core, typed: dict) -> dict:
     downtime, runs = known.downtime, known.rights.runs
     may_step = runs and downtime.state == State.ANNOUNCED
     mend = typed.get("step")
-    replies = facts.replies_to(
-        downtime
-    ).select_related(
-        "mail"
-    )[
-        : max(
-            MOST_REPLIES, known.seen.unread_replies
-        )  # none counts as read that was not shown
-    ]
+    most = max(MOST_REPLIES, known.seen.unread_replies)  # none counts as read that was not shown
+    replies = facts.replies_to(downtime).select_related("mail")[:most]
     replies = incoming_for(replies) if runs else _without_senders(replies)
     newest = replies[0].mail.pk if replies else None
     links = list(CheckLink.objects.filter(is_used=True))

@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.http import Http404
 from django.views.decorators.http import require_POST
 
+from ciduty.states import NotAllowed
 from ciduty.trees import polling
 from downtimes.models import Downtime
 from downtimes.run import closing, reopening
@@ -15,12 +16,21 @@ _SAID = {
     "link": "Now do it at the service: polling says when it is seen.",
     "patch": "Asked for: polling says when it is seen.",
 }
+NOTHING_TO_CLOSE = (
+    "Nothing more was asked for: each tree is closed, is being closed, or was opened by somebody else. Tick such a one "
+    "below to close it again."
+)
 
 
 @require_POST
 def close(request, downtime_id):
-    """Close those that are ticked, or all that are to be closed."""
-    return _change(request, downtime_id, closing.close)
+    """Close those that are ticked, or all that are to be closed; where nothing is left to ask for, that is said."""
+
+    def verb(downtime, names, **asked):
+        if not closing.close(downtime, names, **asked) and closing.how() != closing.LINK:
+            raise NotAllowed(NOTHING_TO_CLOSE)
+
+    return _change(request, downtime_id, verb)
 
 
 @require_POST
