@@ -83,6 +83,7 @@ def _fingerprint(known: Core) -> str:
         downtime.state, downtime.held_at, downtime.duty_id, downtime.ends_at, downtime.open_at,
         known.seen.unread_replies, sorted((one.step, one.at) for one in known.steps.values()),
         [(one.pk, one.state, one.started_at, one.ended_at, one.update_id) for one in downtime.items.all()],
+        [(one.name, one.word) for one in known.trees],
     ]  # fmt: skip
     return sha256(repr(parts).encode()).hexdigest()[:16]
 
