@@ -72,7 +72,9 @@ def until_every_tree_says(page, word):
 
 def until_trees_are_read(page):
     """Wait for a poll after the clock was moved: the sheet says from when its trees are."""
-    page.wait_for_function("/heard from \\d+ s ago/.test(document.querySelector('#trees').innerText)", timeout=40_000)
+    page.wait_for_function(
+        "() => /heard from \\d+ s ago/.test(document.querySelector('#trees').innerText)", timeout=40_000
+    )
 
 
 def look(browser, demo, *addresses):
