@@ -29,7 +29,7 @@ pytestmark = pytest.mark.fault
 KILLS = sized(quick=1, full=8)
 #: PostgreSQL is stopped hard at every so many steps.
 RESTARTS_EVERY = sized(quick=4, full=1)
-WORK = sized(quick=2, full=5)
+WORK = sized(quick=2, full=3)
 TREES = ("autoland", "mozilla-central")
 WORKERS = ("deliver_mail", "update_bugs", "change_trees", "read_trees")
 LEASE = 1.0
