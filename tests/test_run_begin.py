@@ -16,7 +16,7 @@ from ciduty.trees.sandbox import Fault
 from downtimes import announcing, telling, versions, windows
 from downtimes.models import Downtime, Told
 from downtimes.rules import LONGEST, State
-from downtimes.run import beginning, closing, reopening, rules, steering, working
+from downtimes.run import beginning, closing, ownership, reopening, rules, steering, working
 from downtimes.run.rules import Step
 from tests import run_stage
 from tests.cast import BugFactory
@@ -340,7 +340,7 @@ def test_words_for_everybody_name_no_private_bug_but_those_of_its_work(ready, du
     assert against in refused(extend, running, running.ends_at + MINUTE, by=duty, because=because)
     settled = closing.close(running, by=duty, op=op())[0].name
     run_stage.reopen(run_stage.work(running))
-    assert against in refused(closing.leave, running, settled, by=duty, because=because)
+    assert against in refused(ownership.leave, running, settled, by=duty, because=because)
 
 
 def test_postponing_forgets_who_was_told_of_the_start(ready, duty):

@@ -13,7 +13,7 @@ from ciduty.record.models import Entry
 from ciduty.states import NotAllowed
 from downtimes.models import Item
 from downtimes.rules import ITEM_MOVES, OUTCOMES, ItemState, State
-from downtimes.run import closing, steering, working
+from downtimes.run import ownership, steering, working
 from downtimes.run.rules import Step
 from tests import downtime_stage, run_stage
 from tests.cast import BugFactory
@@ -131,7 +131,7 @@ def test_r30_nothing_starts_before_every_tree_is_closed_or_left(settings, people
         assert "autoland is not closed yet" in refused(item, "start", by=duty)
         run_stage.close(downtime, names=["autoland"])
         assert "mozilla-central is not closed yet" in refused(item, "start", by=duty)
-        closing.leave(downtime, "mozilla-central", by=duty, because="Sheriff: a release is on its way")
+        ownership.leave(downtime, "mozilla-central", by=duty, because="Sheriff: a release is on its way")
         assert working.do(item, "start", by=duty).state == ItemState.UNDER_WAY
 
 

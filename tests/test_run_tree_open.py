@@ -16,7 +16,7 @@ from ciduty.states import NotAllowed
 from downtimes import telling
 from downtimes.models import Announcement, Downtime, Review, Told
 from downtimes.rules import State
-from downtimes.run import bug_words, closing, finishing, next_step, reopening, sheet_core, steering, working
+from downtimes.run import bug_words, finishing, next_step, ownership, reopening, sheet_core, steering, working
 from downtimes.run.closing import BY_HAND, PATCH
 from downtimes.run.rules import Step
 from tests import downtime_stage, run_stage
@@ -306,7 +306,7 @@ def test_a_tree_that_stays_closed_is_named_with_the_reason(people, settings):
         run_stage.settle()
         assert "autoland was closed for another reason meanwhile (bustage)" in against(downtime)
         because = "The sheriff looks at a bustage."
-        closing.leave(downtime, "autoland", by=downtime.duty, because=because)
+        ownership.leave(downtime, "autoland", by=downtime.duty, because=because)
         body = finishing.letter(run_stage.now(downtime), clock.now()).body
     assert "Not every tree is open: each is named below" in body
     assert f"- autoland: closed, left as it is: {because}\n" in body

@@ -26,6 +26,7 @@ from downtimes.run import (
     facts,
     finishing,
     next_step,
+    ownership,
     reopening,
     rules,
     sheet,
@@ -310,7 +311,7 @@ def test_a_change_that_is_not_wanted_any_more_is_dropped_before_it_goes(settings
     with run_stage.trees_kept(settings, PATCH) as sandbox:
         downtime = begun(people)
         closing.close(downtime, None, by=duty, op=op())
-        closing.leave(downtime, "autoland", by=duty, because="Sheriff wants it open")
+        ownership.leave(downtime, "autoland", by=duty, because="Sheriff wants it open")
         run_stage.settle()
         row, rest = TreeChange.objects.order_by("pk")
         assert (row.state, rest.trees) == (DeliveryState.CANCELLED, ["mozilla-central"]), "the others go all the same"
@@ -325,7 +326,7 @@ def test_a_change_that_is_not_wanted_any_more_is_dropped_before_it_goes(settings
         reopening.reopen(downtime, None, by=duty, op=op())
         run_stage.sheriff(sandbox, "autoland", reason="hg is down")
         run_stage.read(MINUTE)
-        closing.leave(downtime, "autoland", by=duty, because="Sheriff: hg is down")
+        ownership.leave(downtime, "autoland", by=duty, because="Sheriff: hg is down")
         run_stage.settle()
         assert run_stage.words(downtime) == {"autoland": "left", "mozilla-central": "open"}
         assert closed_of(sandbox) == {"autoland": "hg is down"}
@@ -338,7 +339,7 @@ def test_what_a_person_cancelled_in_the_outbox_is_not_asked_for_anew(settings, p
         closing.close(downtime, None, by=duty, op=op())
         row = TreeChange.objects.get()
         outbox.cancel(row, duty)
-        closing.leave(downtime, "autoland", by=duty, because="Sheriff wants it open")
+        ownership.leave(downtime, "autoland", by=duty, because="Sheriff wants it open")
         run_stage.settle()
         assert TreeChange.objects.count() == 1 and closed_of(sandbox) == {}
         assert said_next(downtime).verb == "close", "the sheet offers to ask anew"
@@ -352,15 +353,15 @@ def test_what_a_person_cancelled_in_the_outbox_is_not_asked_for_anew(settings, p
 def test_a_person_says_that_a_closure_is_ours_and_it_reopens_as_ours(settings, people, duty):
     with run_stage.trees_kept(settings, LINK) as sandbox:
         downtime = closed(people, sandbox)
-        assert "nothing to claim" in refused(closing.claim, downtime, "autoland", by=duty)
+        assert "nothing to claim" in refused(ownership.claim, downtime, "autoland", by=duty)
         run_stage.sheriff(sandbox, "autoland", reason="Switches, as duty asked", tags=["planned"])
         run_stage.read()
         assert run_stage.words(downtime)["autoland"] == "closed by others"
         assert not Closure.objects.standing().filter(tree__name="autoland").exists()
         RunStep.objects.create(downtime=downtime, step=Step.SHERIFF_AGREES, words="Sheriff", by=duty, at=clock.now())
-        closing.claim(downtime, "autoland", by=duty)
+        ownership.claim(downtime, "autoland", by=duty)
         assert not downtime.run_steps.exists()  # they spoke of how it was before
-        row = closing.claim(downtime, "autoland", by=duty)
+        row = ownership.claim(downtime, "autoland", by=duty)
         assert run_stage.words(downtime)["autoland"] == "closed"
         assert (row.claimed_by, row.log_id) == (duty, sandbox.world.tree("autoland")["log_id"])
         assert entries(downtime, "claim tree") == 1
@@ -373,32 +374,34 @@ def test_what_was_closed_before_or_is_not_verified_cannot_be_claimed(settings, p
     with run_stage.trees_kept(settings, LINK) as sandbox:
         run_stage.sheriff(sandbox, "mozilla-central")
         downtime = begun(people)
-        assert "closed before" in refused(closing.claim, downtime, "mozilla-central", by=duty)
+        assert "closed before" in refused(ownership.claim, downtime, "mozilla-central", by=duty)
         closing.close(downtime, ["autoland"], by=duty, op=op())
         run_stage.sheriff(sandbox, "autoland")
         run_stage.read()
         clock.move(rules.VERIFIED_WITHIN + MINUTE)
-        assert "not verified now" in refused(closing.claim, downtime, "autoland", by=duty)
+        assert "not verified now" in refused(ownership.claim, downtime, "autoland", by=duty)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_only_what_is_not_ours_is_left_as_it_is(settings, people, duty, way):
     with run_stage.trees_kept(settings, way) as sandbox:
         downtime = closed(people, sandbox, close="soft")
-        assert "is closed by us: reopen it" in refused(closing.leave, downtime, "autoland", by=duty, because="Sheriff")
-        said = refused(closing.leave, downtime, "mozilla-central", by=duty, because="Sheriff")
+        assert "is closed by us: reopen it" in refused(
+            ownership.leave, downtime, "autoland", by=duty, because="Sheriff"
+        )
+        said = refused(ownership.leave, downtime, "mozilla-central", by=duty, because="Sheriff")
         assert "Our message still stands on mozilla-central" in said
-        assert "which sheriff" in refused(closing.leave, downtime, "autoland", by=duty, because="  ")
+        assert "which sheriff" in refused(ownership.leave, downtime, "autoland", by=duty, because="  ")
         if way == LINK:
             steering.do_step(downtime, Step.CHECKED, by=duty)
             reopening.reopen(downtime, None, by=duty, op=op())
             for name in ("autoland", "mozilla-central"):
                 assert "does not read as before yet" in refused(
-                    closing.leave, downtime, name, by=duty, because="Sheriff"
+                    ownership.leave, downtime, name, by=duty, because="Sheriff"
                 )
             downtime.run_trees.update(reopen_asked_at=None)
         run_stage.reopen(run_stage.work(downtime), sandbox)
-        assert "nothing to leave" in refused(closing.leave, downtime, "autoland", by=duty, because="Sheriff")
+        assert "nothing to leave" in refused(ownership.leave, downtime, "autoland", by=duty, because="Sheriff")
 
 
 # --- while our window runs others act: the scene of the issue ---------------------------------------------------------
@@ -475,9 +478,10 @@ def test_f55_a_sheriff_between_our_reading_and_our_write_keeps_their_closure(set
         assert run_stage.words(downtime) == {"autoland": "closed by others", "mozilla-central": "open"}
         assert closed_of(sandbox) == {"autoland": "hg is down"}
         assert "hg is down" in against(downtime)
-        closing.leave(downtime, "autoland", by=duty, because="Sheriff keeps it closed: hg is down")
+        ownership.leave(downtime, "autoland", by=duty, because="Sheriff keeps it closed: hg is down")
         assert (
-            closing.leave(downtime, "autoland", by=duty, because="Sheriff keeps it closed: hg is down").left_by == duty
+            ownership.leave(downtime, "autoland", by=duty, because="Sheriff keeps it closed: hg is down").left_by
+            == duty
         )
         assert against(downtime, "sheriff agrees") == "" and entries(downtime, "leave tree") == 1
 
@@ -531,7 +535,7 @@ def test_a_tree_that_others_close_after_we_opened_it_is_not_open(settings, peopl
         run_stage.read(MINUTE)
         assert run_stage.words(downtime)["autoland"] == "closed by others"
         assert "bustage after the window" in against(downtime)
-        closing.leave(downtime, "autoland", by=duty, because="Sheriff: bustage")
+        ownership.leave(downtime, "autoland", by=duty, because="Sheriff: bustage")
         assert "autoland" not in against(downtime)
         assert not downtime.run_steps.filter(step=Step.SHERIFF_AGREES).exists()  # they spoke of how it was before
 
@@ -571,7 +575,7 @@ def test_by_hand_a_tree_stays_closed_while_another_closure_stands_on_it(settings
         other = workflow.close_by_hand(["autoland"], reason="bustage", category="infra", by=lead, op=op())[0]
         run_stage.reopen(downtime)
         assert run_stage.words(downtime) == {"autoland": "closed by others", "mozilla-central": "open"}
-        assert "kept by hand" in refused(closing.claim, downtime, "autoland", by=duty)
+        assert "kept by hand" in refused(ownership.claim, downtime, "autoland", by=duty)
         workflow.end_by_hand(other, by=lead)
         assert set(run_stage.words(downtime).values()) == {"open"} and against(downtime, "sheriff agrees") == ""
 
@@ -592,8 +596,8 @@ def test_f57_what_reads_open_without_our_reopening_in_its_log_is_not_open(settin
         editing.create(sandbox.world, run_stage.SHERIFF, "autoland")  # anew, without a log
         run_stage.read(MINUTE)
         assert set(run_stage.words(downtime).values()) == {"reopening"}
-        assert "as before yet" in refused(closing.leave, downtime, "mozilla-central", by=duty, because="Sheriff")
-        closing.leave(downtime, "autoland", by=duty, because="Sheriff made it anew")
+        assert "as before yet" in refused(ownership.leave, downtime, "mozilla-central", by=duty, because="Sheriff")
+        ownership.leave(downtime, "autoland", by=duty, because="Sheriff made it anew")
         settings.TREESTATUS_URL, settings.TREESTATUS_WRITES = "", "none"
         assert run_stage.words(downtime) == {"autoland": "left", "mozilla-central": "unknown"}
         assert "Nobody knows how mozilla-central stands" in against(downtime, "sheriff agrees")
@@ -608,12 +612,12 @@ def test_f56_a_status_that_nobody_knows_is_neither_closed_nor_opened_by_us(setti
         run_stage.close(downtime, sandbox, names=["mozilla-central"])
         run_stage.sheriff(sandbox, "autoland")
         run_stage.read(MINUTE)
-        assert "not ours to open" in refused(closing.claim, downtime, "autoland", by=duty)
+        assert "not ours to open" in refused(ownership.claim, downtime, "autoland", by=duty)
         run_stage.sheriff(sandbox, "autoland", "locked", "frozen")
         run_stage.read(MINUTE)
         assert "autoland is not closed yet" in against(downtime, "start")
         assert "leave it as it is" in refused(reopening.reopen, downtime, ["autoland"], by=duty, op=op())
-        closing.leave(downtime, "autoland", by=duty, because="Sheriff froze it")
+        ownership.leave(downtime, "autoland", by=duty, because="Sheriff froze it")
         run_stage.reopen(run_stage.work(downtime), sandbox)
         assert run_stage.words(downtime) == {"autoland": "left", "mozilla-central": "open"}
         assert sandbox.world.tree("autoland")["status"] == "locked" and against(downtime, "sheriff agrees") == ""
@@ -681,10 +685,10 @@ def test_what_one_of_us_reopened_at_the_service_before_the_press_is_ours_by_thei
         assert set(run_stage.words(downtime).values()) == {"reopened by others"}
         lines = sheet.live(run_stage.now(downtime), duty, clock.now())["trees"]
         assert all(line.may_claim and "say that it is ours" in line.why for line in lines)
-        assert "Nobody checked" in refused(closing.claim, downtime, "autoland", by=duty)
+        assert "Nobody checked" in refused(ownership.claim, downtime, "autoland", by=duty)
         steering.do_step(downtime, Step.CHECKED, by=duty)
         for name in run_stage.TREES:
-            closing.claim(downtime, name, by=duty)
+            ownership.claim(downtime, name, by=duty)
         assert set(run_stage.words(downtime).values()) == {"reopening"}
         run_stage.read(MINUTE)
         assert set(run_stage.words(downtime).values()) == {"open"} and against(downtime, "sheriff agrees") == ""
@@ -714,8 +718,8 @@ def test_r31_nothing_reopens_before_somebody_looked_and_while_work_is_under_way(
         stranger = people[Role.DEVELOPER]
         for verb in (closing.close, reopening.reopen):
             assert "Only CiDuty" in refused(verb, downtime, None, by=stranger, op=op())
-        assert "Only CiDuty" in refused(closing.claim, downtime, "autoland", by=stranger)
-        assert "Only CiDuty" in refused(closing.leave, downtime, "autoland", by=stranger, because="x")
+        assert "Only CiDuty" in refused(ownership.claim, downtime, "autoland", by=stranger)
+        assert "Only CiDuty" in refused(ownership.leave, downtime, "autoland", by=stranger, because="x")
         type(downtime).objects.filter(pk=downtime.pk).update(state=State.DONE)
         assert "only while it runs" in refused(reopening.reopen, downtime, None, by=duty, op=op())
         assert "only while it runs" in refused(closing.close, downtime, None, by=duty, op=op())

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from ciduty.bugzilla.models import Visibility
 from downtimes.models import Item, RunStep, RunTree
 from downtimes.rules import ITEM_MOVES, OUTCOMES, ItemState
-from downtimes.run import closing
+from downtimes.run import ownership
 from downtimes.run.rules import OURS, RunFacts, Step, TreeFacts, Word, is_closed
 
 MINUTE = timedelta(minutes=1)
@@ -59,7 +59,7 @@ def _tree_line(tree: TreeFacts, row: RunTree | None, is_running: bool, failed: s
 
 def _may_be_ours(tree: TreeFacts) -> bool:
     """Answer whether a person may say that it is ours: what closes it, at a service, or that it was reopened there."""
-    if closing.may_be_our_reopening(tree):
+    if ownership.may_be_our_reopening(tree):
         return True
     own = tree.row
     from_before = is_closed(own.status_before) and own.asked_at is None
@@ -95,7 +95,7 @@ def _why(tree: TreeFacts, row: RunTree | None) -> str:
         Word.CLOSED_BEFORE: f"Closed before we came: {reason}. It stays as it is.",
         Word.CLOSED_BY_OTHERS: f"Closed for another reason: {reason}.",
         Word.REOPENED_BY_OTHERS: "Somebody else reopened it: ask the sheriff, then close it again or leave it."
-        + (" If it was one of us, say that it is ours." if closing.may_be_our_reopening(tree) else ""),
+        + (" If it was one of us, say that it is ours." if ownership.may_be_our_reopening(tree) else ""),
         Word.TO_TELL: "It stays open, and gets a message of the day.",
         Word.TELLING: "We asked for our message, and it does not stand there yet.",
         Word.TOLD: "It is open, and our message stands there.",

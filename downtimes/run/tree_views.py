@@ -7,7 +7,7 @@ from django.views.decorators.http import require_POST
 from ciduty.states import NotAllowed
 from ciduty.trees import polling
 from downtimes.models import Downtime
-from downtimes.run import closing, reopening
+from downtimes.run import closing, ownership, reopening
 from downtimes.run.forms import LeaveForm, TreesForm
 from downtimes.run.sheet_views import again, back, do, downtime_or_404
 
@@ -71,7 +71,7 @@ def claim(request, downtime_id, name):
     """Say that a closure which reads otherwise, or a reopening that nobody asked for here, is ours."""
     downtime = _with_tree(downtime_id, name)
     said = f"Written down: what was done to {name} is ours."
-    return do(request, downtime, lambda: closing.claim(downtime, name, by=request.user), said, "trees")
+    return do(request, downtime, lambda: ownership.claim(downtime, name, by=request.user), said, "trees")
 
 
 @require_POST
@@ -83,7 +83,7 @@ def leave(request, downtime_id, name):
     because = form.cleaned_data["because"]
     said = f"Written down: {name} is left as it is."
     return do(
-        request, downtime, lambda: closing.leave(downtime, name, by=request.user, because=because), said, "trees",
+        request, downtime, lambda: ownership.leave(downtime, name, by=request.user, because=because), said, "trees",
         leave=form,
     )  # fmt: skip
 
